@@ -43,8 +43,9 @@ def test_member(name: str) -> bool:
     member = MEMBERS[name]
     print(f"── {name}", flush=True)
     python = environment(name)
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
-    return subprocess.run([*command, str(member / "tests")], cwd=ROOT, check=False).returncode == 0
+    options = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+    command = [str(python), "-m", "pytest", *options, str(member / "tests")]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def environment(name: str) -> Path:

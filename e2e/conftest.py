@@ -1,0 +1,79 @@
+"""Fixtures of the gate: built wheels, fresh environments, clean checkouts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout the tests run from."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def uv() -> str:
+    """The uv that the bootstrap script found or installed."""
+    local = ROOT / ".tools" / "uv" / "bin" / "uv"
+    found = str(local) if local.exists() else shutil.which("uv")
+    assert found, "make dev brings uv"
+    return found
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory, uv: str) -> Path:
+    """A directory with the wheel of every member, built from the checkout."""
+    out = tmp_path_factory.mktemp("wheels")
+    for pyproject in [*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml")]:
+        run(uv, "build", "--quiet", "--wheel", "--out-dir", out, pyproject.parent)
+    return out
+
+
+@pytest.fixture(scope="session")
+def install(tmp_path_factory: pytest.TempPathFactory, uv: str, wheels: Path) -> Callable[..., Path]:
+    """A function that installs distributions from their wheels into a fresh environment; returns its bin/."""
+
+    def install(*requirements: str) -> Path:
+        home = tmp_path_factory.mktemp("env")
+        run(uv, "venv", "--quiet", "--python", sys.executable, home)
+        run(
+            *(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", home / "bin" / "python"),
+            *("--find-links", wheels, "--constraints", ROOT / "requirements.lock", *requirements),
+        )
+        return home / "bin"
+
+    return install
+
+
+@pytest.fixture
+def clean_clone(tmp_path: Path) -> Path:
+    """What `git clone` gives of the committed state."""
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", "--no-hardlinks", ROOT, clone)
+    return clone
+
+
+def run(*command: object, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a command; a failure shows what it printed."""
+    words = [str(word) for word in command]
+    environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    options = {"env": environ, "timeout": 600, **options}
+    done = subprocess.run(words, check=False, capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    if check and done.returncode != 0:
+        pytest.fail(f"{' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+@pytest.fixture(name="run")
+def run_fixture() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The runner above, for tests."""
+    return run
