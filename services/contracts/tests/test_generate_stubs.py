@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("grpc_tools")
-SCRIPT = Path(__file__).parents[1] / "scripts" / "generate_stubs.py"
+SCRIPT = Path(__file__).parents[3] / "scripts" / "generate_stubs.py"
 
 
 @pytest.fixture(scope="module")
