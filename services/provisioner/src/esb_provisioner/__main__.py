@@ -1,0 +1,5 @@
+"""`python -m esb_provisioner`."""
+
+from esb_provisioner.main import main
+
+main()
