@@ -1,1 +1,1 @@
-"""See README.md."""
+"""What a deploy artifact and a runtime config are; import the modules, nothing is gathered here (see README.md)."""

@@ -1,0 +1,53 @@
+"""A file is written whole or not at all (contract §3)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+_MODE = 0o644
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace `path` by a file with these bytes; whenever it stops, the old file or the new one is there, complete.
+
+    The new file has the old one's permissions, 0644 if there was none. A link at `path` is replaced, not followed.
+
+    Raises:
+        OSError: it can't be written; nothing has changed, no temporary file is left.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), _mode_of(path))
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def _mode_of(path: Path) -> int:
+    try:
+        return path.lstat().st_mode & 0o777 if not path.is_symlink() else _MODE
+    except FileNotFoundError:
+        return _MODE
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive a power failure.
+
+    Raises:
+        OSError: the directory can't be opened or written.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

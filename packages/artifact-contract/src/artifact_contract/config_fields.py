@@ -1,0 +1,214 @@
+"""Readers of single fields of the runtime config: a node to a value, or a problem and None (contract §9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from attrs import define, field
+
+from artifact_contract.config_types import NO_TEXTS, Scaling, ScheduleEvent
+from artifact_contract.errors import Kind, Problem, Severity
+from artifact_contract.nodes import Mapping as MappingNode
+from artifact_contract.nodes import (
+    Node,
+    PlainValue,
+    Scalar,
+    Sequence,
+    Step,
+    as_text,
+    describe,
+    field_text,
+    is_null,
+    plain_python,
+    quote,
+)
+from artifact_contract.parsed import Places
+
+FieldPath: TypeAlias = tuple[Step, ...]
+FieldReader: TypeAlias = Callable[["Check", Node, FieldPath, str], Any]
+
+_WHOLE = re.compile(r"[0-9]{1,18}\Z")
+_NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?\Z")
+
+
+@define
+class Check:
+    """What has been found wrong so far in one file."""
+
+    places: Places
+    problems: list[Problem] = field(factory=list)
+
+    def report(
+        self,
+        path: FieldPath,
+        expected: str,
+        found: str,
+        severity: Severity = Severity.ERROR,
+        kind: Kind = Kind.SCHEMA,
+    ) -> None:
+        """Note a problem with the value at `path`."""
+        self.problems.append(
+            Problem(self.places.of(path), field_text(path), expected, found, "", severity, kind)
+        )
+
+    def mapping(self, node: Node | None, path: FieldPath) -> Mapping[str, Node]:
+        """The items of a mapping; none for a null or nothing."""
+        if isinstance(node, MappingNode):
+            return node.items
+        if node is not None and not is_null(node):
+            self.report(path, "a mapping", describe(node))
+        return {}
+
+    def sequence(self, node: Node | None, path: FieldPath) -> list[Node]:
+        """The items of a list; none for a null or nothing."""
+        if isinstance(node, Sequence):
+            return node.items
+        if node is not None and not is_null(node):
+            self.report(path, "a list", describe(node))
+        return []
+
+
+def read_fields(
+    check: Check, node: Node, path: FieldPath, readers: Mapping[str, FieldReader]
+) -> dict[str, Any]:
+    """The fields of a mapping by name, those without a reader as plain values in `extra`; nulls are left out."""
+    values: dict[str, Any] = {}
+    extra: dict[str, PlainValue] = {}
+    for key, item in check.mapping(node, path).items():
+        reader = readers.get(key)
+        if reader is None:
+            extra[key] = plain_python(item)
+            continue
+        value = reader(check, item, path, key)
+        if value is not None:
+            values[key] = value
+    if extra:
+        values["extra"] = extra
+    return values
+
+
+def text(check: Check, node: Node, path: FieldPath, key: str) -> str | None:
+    """A text; None when there is none."""
+    if type(node) is Scalar:
+        return as_text(node) or None
+    check.report((*path, key), "a text", describe(node))
+    return None
+
+
+def whole(check: Check, node: Node, path: FieldPath, key: str) -> int | None:
+    """A whole number from 0."""
+    if type(node) is Scalar:
+        if _WHOLE.match(node.text):
+            return int(node.text)
+        if is_null(node):
+            return None
+        value = _as_number(node)
+        if value is not None and value == int(value):
+            return int(value)
+    check.report((*path, key), "a whole number from 0", describe(node))
+    return None
+
+
+def positive(check: Check, node: Node, path: FieldPath, key: str) -> int | None:
+    """A whole number from 1."""
+    value = whole(check, node, path, key)
+    if value == 0:
+        check.report((*path, key), "a whole number from 1", "0")
+    return value
+
+
+def seconds(check: Check, node: Node, path: FieldPath, key: str) -> float | None:
+    """A number of seconds from 0."""
+    if type(node) is Scalar:
+        value = _as_number(node)
+        if value is not None:
+            return value
+        if is_null(node):
+            return None
+    check.report((*path, key), "a number of seconds from 0", describe(node))
+    return None
+
+
+def _as_number(node: Scalar) -> float | None:
+    if _NUMBER.match(node.text):
+        value = float(node.text)
+        return value if value < float("inf") else None
+    resolved = plain_python(node)
+    is_number = isinstance(resolved, (int, float)) and not isinstance(resolved, bool)
+    return float(resolved) if is_number and 0 <= resolved < float("inf") else None  # type: ignore[arg-type, operator] # is_number says so
+
+
+def texts(check: Check, node: Node, path: FieldPath, key: str) -> Mapping[str, str] | None:
+    """Texts by name, as an environment is."""
+    values: dict[str, str] = {}
+    for name, item in check.mapping(node, (*path, key)).items():
+        if type(item) is Scalar and "\0" not in item.text:
+            values[name] = as_text(item)
+        else:
+            found = "a NUL character" if isinstance(item, Scalar) else describe(item)
+            check.report((*path, key, name), "a text", found)
+        if not name or "=" in name or "\0" in name:
+            check.report((*path, key, name), "a name without =", quote(name))
+    return values or NO_TEXTS
+
+
+def text_list(check: Check, node: Node, path: FieldPath, key: str) -> tuple[str, ...] | None:
+    """A list of texts."""
+    values = []
+    for index, item in enumerate(check.sequence(node, (*path, key))):
+        if isinstance(item, Scalar) and as_text(item):
+            values.append(as_text(item))
+        else:
+            check.report((*path, key, index), "a text", describe(item))
+    return tuple(values) or None
+
+
+def scaling(check: Check, node: Node, path: FieldPath, key: str) -> Scaling | None:
+    """How many workers there may be; what the contract doesn't name is left out."""
+    values = read_fields(check, node, (*path, key), _SCALING_FIELDS)
+    values.pop("extra", None)
+    result = Scaling(**values)
+    least, most = result.min_capacity, result.max_capacity
+    if least is not None and most is not None and least > most:
+        check.report(
+            (*path, key, "min_capacity"), f"at most max_capacity, {most}", str(least), Severity.STRICT
+        )
+    return result
+
+
+def events(check: Check, node: Node, path: FieldPath, key: str) -> tuple[ScheduleEvent, ...] | None:
+    """The schedules; an event of another sort is a warning and left out."""
+    found = []
+    for index, item in enumerate(check.sequence(node, (*path, key))):
+        full = (*path, key, index)
+        for sort, body in check.mapping(item, full).items():
+            if sort != "schedule":
+                check.report((*full, sort), "schedule, the only event there is", quote(sort), Severity.STRICT)
+                continue
+            values = read_fields(check, body, (*full, sort), _SCHEDULE_FIELDS)
+            if "rate" in values:
+                found.append(ScheduleEvent(values["rate"], values.get("input")))
+            else:
+                check.report((*full, sort, "rate"), "a rate(...) or cron(...) expression", "nothing")
+    return tuple(found) or None
+
+
+_SCALING_FIELDS: Mapping[str, FieldReader] = {
+    "min_capacity": whole,
+    "max_capacity": whole,
+    "idle_timeout": seconds,
+    "acquire_timeout": seconds,
+}
+_SCHEDULE_FIELDS: Mapping[str, FieldReader] = {"rate": text, "input": text}
+DEFAULTS_FIELDS: Mapping[str, FieldReader] = {
+    "environment": texts,
+    "scaling": scaling,
+    "timeout": positive,
+    "memory_size": positive,
+    "runtime": text,
+    "handler": text,
+    "architectures": text_list,
+}
+FUNCTION_FIELDS: Mapping[str, FieldReader] = {**DEFAULTS_FIELDS, "image": text, "events": events}

@@ -1,0 +1,110 @@
+"""`artifact.yml` as bytes to `Manifest` and back (contract §3, §4).
+
+bytes ─reader▶ nodes ─fields, ids, unknown keys▶ Manifest and warnings, or everything that is wrong
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from importlib.resources import files
+from pathlib import Path
+
+import attrs
+from attrs import field, frozen
+
+from artifact_contract.codec import Reader, dump_yaml, read_yaml
+from artifact_contract.errors import Place, Problem, SchemaError, raise_errors
+from artifact_contract.manifest_checks import check_manifest
+from artifact_contract.models import Entry, Manifest
+from artifact_contract.nodes import Node, Step, from_python
+from artifact_contract.parsed import Parsed, Places, parse_located
+from artifact_contract.tree import read_file
+
+MANIFEST_FILE = "artifact.yml"
+MAX_MANIFEST_BYTES = 8 * 1024 * 1024
+
+
+def parse_manifest(data: bytes, file: str = MANIFEST_FILE, *, reader: Reader = read_yaml) -> Parsed[Manifest]:
+    """The manifest in these bytes, with its warnings; `file` is its name in messages.
+
+    Raises:
+        ArtifactError: it breaks the contract; has every problem, with its place.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        found = f"{len(data) / (1 << 20):.1f} MiB"
+        raise SchemaError([Problem(Place(file), "", f"at most {MAX_MANIFEST_BYTES >> 20} MiB", found)])
+    return parse_located(data, file, structure, (reader, read_yaml))
+
+
+def structure(node: Node, file: str) -> Parsed[Manifest]:
+    """The manifest these nodes say.
+
+    Raises:
+        ArtifactError: as `parse_manifest`.
+    """
+    # here and not above: cattrs takes a while to import, and whoever only writes manifests never needs it
+    from artifact_contract.structure import structure_manifest  # noqa: PLC0415 - see the line above
+
+    places = Places(node, file)
+    outcome = structure_manifest(node, places)
+    problems = check_manifest(node, places)
+    if isinstance(outcome, Manifest):
+        return Parsed(outcome, raise_errors(problems))
+    raise_errors([*outcome, *problems])
+    raise AssertionError(
+        "a manifest that has no model has a problem"
+    )  # pragma: no cover - kept for the type checker
+
+
+@frozen
+class LoadedManifest:
+    """A manifest and the file it was read from."""
+
+    manifest: Manifest
+    path: Path
+    warnings: tuple[Problem, ...] = ()
+    data: bytes = field(default=b"", repr=False)
+
+    def root_of(self, entry: Entry) -> Path:
+        """The artifact root of an entry: absolute, or below the manifest's directory (§5)."""
+        return self.path.parent / entry.artifact_root
+
+    def place(self, *path: Step) -> Place:
+        """Where a field stands, for what is found wrong with it later: `place("artifacts", 0, "content_digest")`."""
+        if not self.data:
+            return Place(str(self.path))
+        return Places(read_yaml(self.data, str(self.path)), str(self.path)).of(path)
+
+
+def load_manifest(path: Path, *, reader: Reader = read_yaml) -> LoadedManifest:
+    """Read a manifest.
+
+    Raises:
+        ArtifactError: there is no such file, or it breaks the contract.
+        OSError: the file can't be read.
+    """
+    data = read_file(path, limit=MAX_MANIFEST_BYTES)
+    parsed = parse_manifest(data, str(path), reader=reader)
+    return LoadedManifest(parsed.value, path, parsed.warnings, data)
+
+
+def dump_manifest(manifest: Manifest) -> str:
+    """The text of `artifact.yml`; what isn't given is left out, the order of fields is always the same."""
+    return dump_yaml(from_python(_plain(manifest)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    kind = type(value)
+    if not attrs.has(kind):
+        return value
+    fields = {each.name: getattr(value, each.name) for each in attrs.fields(kind)}
+    return {name: _plain(item) for name, item in fields.items() if item not in (None, "", ()) and item != {}}
+
+
+def schema_text() -> str:
+    """The JSON Schema of `artifact.yml`, for editors; it can't check ids, digests and paths on the disk."""
+    return files("artifact_contract").joinpath("schemas/artifact.schema.json").read_text(encoding="utf-8")
