@@ -123,7 +123,7 @@ class FunctionSpec:
 
 @frozen
 class TableSpec:
-    """A DynamoDB table. `properties` is its item of resources.yml: CloudFormation's shape, with `TableName`."""
+    """A DynamoDB table. `properties` is its item of resources.yml, as CloudFormation writes it."""
 
     name: str
     properties: Mapping[str, Any]  # CloudFormation's own JSON shape: any value JSON has
@@ -133,7 +133,7 @@ class TableSpec:
 
 @frozen
 class BucketSpec:
-    """An S3 bucket. `properties` is its item of resources.yml: CloudFormation's shape, with `BucketName`."""
+    """An S3 bucket. `properties` is its item of resources.yml, as CloudFormation writes it."""
 
     name: str
     properties: Mapping[str, Any]  # CloudFormation's own JSON shape: any value JSON has
