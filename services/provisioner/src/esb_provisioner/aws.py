@@ -110,10 +110,8 @@ class S3Buckets:
     def rules(self, name: str) -> tuple[LifecycleRule, ...]:
         """The lifecycle rules in force; see `BucketStore`."""
         missing = {"NoSuchLifecycleConfiguration"}
-        answer = (
-            _ask(lambda: self.client.get_bucket_lifecycle_configuration(Bucket=name), missing=missing) or {}
-        )
-        return tuple(from_s3(rule) for rule in answer.get("Rules", ()))
+        answer = _ask(lambda: self.client.get_bucket_lifecycle_configuration(Bucket=name), missing=missing)
+        return tuple(from_s3(rule) for rule in answer["Rules"]) if answer else ()
 
     def set_rules(self, name: str, rules: tuple[LifecycleRule, ...]) -> None:
         """Put these lifecycle rules in force; see `BucketStore`."""

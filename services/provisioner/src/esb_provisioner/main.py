@@ -57,6 +57,8 @@ def command(config_dir: Path, seconds: float, output: str) -> None:
     patience = Patience(seconds, time.monotonic, time.sleep, _notice)
     try:
         loaded = load_runtime_config(config_dir)
+        for warning in loaded.warnings:
+            log.warning(str(warning))
         results = _provision(loaded.config.resources, os.environ, patience)
     except ArtifactError as error:
         _fail(str(error), report.REJECTED)
