@@ -1,0 +1,167 @@
+"""Where an artifact goes: rendered files become artifact roots, all of them and their manifest or none.
+
+    lock output -> stage what changed beside its root -> exchange roots -> write the manifest -> remove old
+
+A root that already has these files is not touched. What is put in place is complete: a root is exchanged by
+one rename, and when anything fails afterwards it is exchanged back.
+"""
+
+import contextlib
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from artifact_contract.atomic import write_atomic
+from artifact_contract.digests import Sha256, directory_digest, file_digest
+from artifact_contract.errors import ArtifactError
+from artifact_contract.manifest import dump_manifest, parse_manifest
+from artifact_contract.models import Manifest
+from artifact_contract.tree import digest_file, digest_tree, walk_files
+from attrs import evolve, frozen
+
+from esb_cli.errors import UsageError, WorldError
+from esb_cli.render import CONFIG_DIR, RUNTIME_BASE, RenderedArtifact
+from esb_cli.staging import StagedFile
+from esb_cli.swap import locked, put, take_back, workspace
+
+__all__ = ["GENERATOR", "Output", "Staged", "publish"]
+
+GENERATOR = "esb"
+OUR_FOLDERS = frozenset({CONFIG_DIR, RUNTIME_BASE, "functions"})
+
+
+@frozen
+class Output:
+    """Where to publish. A manifest of which only the time would change is left alone with `keep_time`."""
+
+    directory: Path
+    manifest: Path
+    keep_time: bool
+
+
+@frozen
+class Staged:
+    """An artifact root with its files complete: in place already, or still beside its place."""
+
+    root: Path
+    files: Path
+    content_digest: Sha256
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the root had these files before."""
+        return self.root == self.files
+
+
+def publish(
+    artifacts: Mapping[Path, RenderedArtifact],
+    output: Output,
+    describe: Callable[[Sequence[Staged]], Manifest],
+) -> tuple[Staged, ...]:
+    """Put artifacts in place by their roots, then the manifest that `describe` makes of them.
+
+    Raises:
+        UsageError: Something that isn't ours stands where a root or the manifest goes.
+        WorldError: Another run holds the output directory, or sources change while they are read.
+        OSError: The disk failed; everything is as it was.
+    """
+    _refuse_foreign(artifacts, output.manifest)
+    output.directory.mkdir(parents=True, exist_ok=True)
+    output.manifest.parent.mkdir(parents=True, exist_ok=True)
+    with locked(output.directory), workspace(output.directory) as place:
+        staged = tuple(_stage(root, artifact, place) for root, artifact in artifacts.items())
+        manifest = describe(staged)
+        with contextlib.ExitStack() as undo:
+            for one in staged:
+                if not one.unchanged:
+                    put(one.files, one.root)
+                    undo.callback(take_back, one.files, one.root)
+            _write_manifest(manifest, output)
+            undo.pop_all()
+    return staged
+
+
+def _refuse_foreign(roots: Mapping[Path, RenderedArtifact], manifest: Path) -> None:
+    for root in roots:
+        if not _is_ours(root):
+            raise UsageError(f"{root}: exists and is no artifact; choose another --output, or remove it")
+    try:
+        data = manifest.read_bytes()
+    except FileNotFoundError:
+        return
+    except IsADirectoryError as error:
+        raise UsageError(f"{manifest}: is a directory; choose another --manifest") from error
+    with contextlib.suppress(ArtifactError):
+        generator = parse_manifest(data, str(manifest)).value.generator
+        if generator and generator.name == GENERATOR:
+            return
+    raise UsageError(f"{manifest}: exists and esb did not write it; choose another --manifest, or remove it")
+
+
+def _is_ours(root: Path) -> bool:
+    if root.is_symlink():
+        return False
+    if not root.exists():
+        return True
+    found = {path.name for path in root.iterdir()} if root.is_dir() else {"a file"}
+    return not found or ({CONFIG_DIR, RUNTIME_BASE} <= found <= OUR_FOLDERS)
+
+
+def _stage(root: Path, artifact: RenderedArtifact, place: Path) -> Staged:
+    digests = {path: _digest(staged) for path, staged in artifact.files.items()}
+    content = directory_digest(digests.items())
+    if _has_files(root, artifact, digests):
+        return Staged(root, root, content)
+    files = place / root.name
+    for path, staged in artifact.files.items():
+        _write(files / path, staged)
+    for folder in [files, *(path for path in files.rglob("*") if path.is_dir())]:
+        folder.chmod(0o755)
+    if digest_tree(files) != content:
+        raise WorldError(f"{root}: code changes while it is read; generate again")
+    return Staged(root, files, content)
+
+
+def _has_files(root: Path, artifact: RenderedArtifact, digests: Mapping[str, Sha256]) -> bool:
+    try:
+        found = dict(walk_files(root))
+    except ArtifactError:
+        return False
+    return found.keys() == artifact.files.keys() and all(
+        _is_plain(path, executable=artifact.files[name].executable) and digest_file(path) == digests[name]
+        for name, path in found.items()
+    )
+
+
+def _is_plain(path: Path, *, executable: bool) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IXUSR) == executable
+
+
+def _digest(staged: StagedFile) -> Sha256:
+    return file_digest(staged.source) if isinstance(staged.source, bytes) else digest_file(staged.source)
+
+
+def _write(path: Path, staged: StagedFile) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(staged.source, bytes):
+        path.write_bytes(staged.source)
+    else:
+        shutil.copyfile(staged.source, path)
+    path.chmod(0o755 if staged.executable else 0o644)
+
+
+def _write_manifest(manifest: Manifest, output: Output) -> None:
+    text = dump_manifest(manifest)
+    try:
+        old = output.manifest.read_bytes()
+    except FileNotFoundError:
+        old = b""
+    if output.keep_time and old:
+        time_of_old = parse_manifest(old, str(output.manifest)).value.generated_at
+        text = dump_manifest(evolve(manifest, generated_at=time_of_old))
+        if text.encode() != old:
+            text = dump_manifest(manifest)
+    if text.encode() != old:
+        write_atomic(output.manifest, text.encode())

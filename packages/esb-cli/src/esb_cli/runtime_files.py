@@ -1,0 +1,18 @@
+"""What every artifact carries in its `runtime-base/` (contract §2): this package's `runtime_base/`."""
+
+from functools import cache
+from pathlib import Path
+
+from esb_cli.staging import StagedFile, every_file
+
+__all__ = ["DOCKERFILE_TEMPLATE", "PYTHON_HOOKS", "runtime_base_files"]
+
+FOLDER = Path(__file__).parent / "runtime_base"
+PYTHON_HOOKS = "runtime-hooks/python/"
+DOCKERFILE_TEMPLATE = "runtime-templates/python/templates/dockerfile.tmpl"
+
+
+@cache
+def runtime_base_files() -> dict[str, StagedFile]:
+    """Return the files by their path below `runtime-base/`."""
+    return {path: StagedFile(file.source) for path, file in every_file(FOLDER).items()}

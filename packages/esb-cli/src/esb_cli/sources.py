@@ -1,0 +1,105 @@
+"""The templates of one run: each with its name, the parameters meant for it, and what it asks for."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from artifact_contract.digests import file_digest
+from artifact_contract.errors import Problem
+from artifact_contract.ids import canonical_ref
+from artifact_contract.models import SourceTemplate, Text
+from attrs import frozen
+
+from esb_cli.errors import TemplateError, UsageError
+from esb_cli.sam.load import load_template
+from esb_cli.sam.report import Report
+from esb_cli.sam.template import read_template
+from esb_cli.spec import build_spec
+from esb_cli.spec_model import DeploySpec
+
+__all__ = ["Source", "defined_twice", "read_sources", "relative_name"]
+
+
+@frozen
+class Source:
+    """A template, the name it goes by, the parameters meant for it, and what it asks for."""
+
+    path: Path
+    name: str
+    parameters: Mapping[str, str]
+    spec: DeploySpec
+
+    def record(self) -> SourceTemplate:
+        """Return what the manifest keeps; secrets are not among it (contract §8)."""
+        parameters = {key: value for key, value in self.parameters.items() if key not in self.spec.secrets}
+        return SourceTemplate(Text(self.name), file_digest(self.path.read_bytes()), parameters)
+
+
+def read_sources(
+    templates: Sequence[Path], root: Path, *, project: str, env: str, parameters: Mapping[str, str]
+) -> list[Source]:
+    """Read templates, which are named by their path from `root`.
+
+    Raises:
+        TemplateError: Some of them are wrong; all reasons of all of them.
+        UsageError: One is given twice, or none has a parameter that is given.
+    """
+    names = [relative_name(path, root) for path in templates]
+    twice = [name for name, times in Counter(map(canonical_ref, names)).items() if times > 1]
+    if twice:
+        raise UsageError(f"--template: given twice: {', '.join(twice)}")
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    for path, name, given in zip(templates, names, _meant_for_each(templates, parameters), strict=True):
+        try:
+            spec = build_spec(path, project=project, env=env, parameters=given, display=name)
+            sources.append(Source(path, name, given, spec))
+        except TemplateError as error:
+            problems += error.problems
+    if problems:
+        raise TemplateError(problems)
+    return sources
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Return the path from `root`, with `/` between its segments."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def _meant_for_each(templates: Sequence[Path], parameters: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """Give each of several templates the parameters it declares; a single one has to know them all."""
+    if len(templates) == 1 or not parameters:
+        return [parameters] * len(templates)
+    declared = [_declared(path) for path in templates]
+    unknown = [key for key in parameters if not any(key in names for names in declared)]
+    if unknown:
+        raise UsageError(f"--parameter: none of the templates has {', '.join(unknown)}")
+    return [{key: value for key, value in parameters.items() if key in names} for names in declared]
+
+
+def _declared(template: Path) -> set[str]:
+    report = Report(str(template))
+    root = load_template(template.read_bytes(), report) if template.is_file() else None
+    # What is wrong with it, build_spec will say.
+    return set(read_template(root, report).parameters.items) if root is not None else set()
+
+
+def defined_twice(sources: Sequence[Source]) -> Iterator[str]:
+    """Say what is defined more than once: the later one wins when it is applied (contract §10)."""
+    first: dict[tuple[str, str], str] = {}
+    for source in sources:
+        for kind, name, where in _definitions(source):
+            before = first.setdefault((kind, name), where)
+            if before != where:
+                yield f"{where}: {kind} {name} is defined at {before} as well: this one wins when applied"
+
+
+def _definitions(source: Source) -> Iterator[tuple[str, str, str]]:
+    for function in source.spec.functions:
+        yield "function", function.name, str(function.where)
+        for route in function.routes:
+            yield "route", f"{route.method} {route.path}", f"{function.where} ({function.logical_id})"
+    for kind, resources in (("table", source.spec.tables), ("bucket", source.spec.buckets)):
+        for resource in resources:
+            yield kind, resource.name, str(resource.where) if resource.where.line else source.name
