@@ -1,1 +1,1 @@
-"""What a deploy artifact and a runtime config are; import the modules, nothing is gathered here (see README.md)."""
+"""What a deploy artifact and a runtime config are; import the modules, nothing is gathered here."""

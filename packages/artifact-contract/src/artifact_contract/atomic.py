@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -11,24 +10,24 @@ _MODE = 0o644
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Replace `path` by a file with these bytes; whenever it stops, the old file or the new one is there, complete.
+    """Replace `path` by a file with these bytes; whenever it stops, one of the two is there, complete.
 
-    The new file has the old one's permissions, 0644 if there was none. A link at `path` is replaced, not followed.
+    The new file has the old one's permissions, 0644 if there was none. A link at `path` is replaced.
 
     Raises:
         OSError: it can't be written; nothing has changed, no temporary file is left.
     """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), _mode_of(path))
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 

@@ -1,7 +1,8 @@
-"""Bytes to nodes and back: the one dialect of YAML and JSON that everything here reads and writes (contract §3, §9, §10).
+"""Bytes to nodes and back: the one dialect of YAML and JSON used here (contract §3, §9, §10).
 
-UTF-8, with or without a byte order mark, LF or CRLF; one document; no tags. Limits keep the time bounded:
-64 MiB a file. A `Reader` is a function, so that a tool with much to read can bring a faster one.
+UTF-8, with or without a byte order mark, LF or CRLF; one document; no tags. Limits keep the time
+bounded: 64 MiB a file, 4 MiB when it isn't simple (`yaml_lines`). A `Reader` is a function, so that a tool with much to read can bring a faster
+one.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from artifact_contract.json_text import emit_json, parse_json
 from artifact_contract.nodes import Mapping, Node, describe
 from artifact_contract.yaml_emit import emit
 from artifact_contract.yaml_events import compose
+from artifact_contract.yaml_lines import read_simple
 
 Reader: TypeAlias = Callable[[bytes, str], Node]
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_GENERAL = 4 * 1024 * 1024
 
 
 def read_yaml(data: bytes, file: str) -> Node:
@@ -26,7 +29,17 @@ def read_yaml(data: bytes, file: str) -> Node:
     Raises:
         SchemaError: the file isn't one mapping in the dialect described above.
     """
-    return compose(_decode(data, file), file)
+    text = _decode(data, file)
+    simple = read_simple(text)
+    return compose(_checked(text, file), file) if simple is None else simple
+
+
+def _checked(text: str, file: str) -> str:
+    if len(text) > MAX_GENERAL:
+        hint = "a larger file must be in block style, one value a line, without comments behind values"
+        found = f"{len(text) >> 20} MiB"
+        raise _rejected(Place(file), f"at most {MAX_GENERAL >> 20} MiB of YAML of this kind", found, hint)
+    return text
 
 
 def read_json(data: bytes, file: str) -> Node:
@@ -52,8 +65,8 @@ def _decode(data: bytes, file: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _rejected(place: Place, expected: str, found: str) -> SchemaError:
-    return SchemaError([Problem(place, "", expected, found)])
+def _rejected(place: Place, expected: str, found: str, hint: str = "") -> SchemaError:
+    return SchemaError([Problem(place, "", expected, found, hint)])
 
 
 def dump_yaml(node: Node) -> str:

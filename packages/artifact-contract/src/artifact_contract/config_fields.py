@@ -73,7 +73,7 @@ class Check:
 def read_fields(
     check: Check, node: Node, path: FieldPath, readers: Mapping[str, FieldReader]
 ) -> dict[str, Any]:
-    """The fields of a mapping by name, those without a reader as plain values in `extra`; nulls are left out."""
+    """The fields of a mapping by name, those without a reader as plain values in `extra`; no nulls."""
     values: dict[str, Any] = {}
     extra: dict[str, PlainValue] = {}
     for key, item in check.mapping(node, path).items():

@@ -1,7 +1,7 @@
 """The runtime config as typed values: functions, routes, resources, image imports (contract §9).
 
-Only what the contract names is typed. Other keys are legal: they stand in `extra` as plain values, and merging, which
-works on the nodes, keeps them as they were written.
+Only what the contract names is typed. Other keys are legal: they stand in `extra` as plain values, and
+merging, which works on the nodes, keeps them as they were written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NO_EXTRA: Mapping[str, PlainValue] = MappingProxyType({})
 
 @frozen
 class Scaling:
-    """How many workers a function has; None leaves it to the defaults, then to the gateway. Times in seconds."""
+    """How many workers a function has, times in seconds; None leaves it to the defaults or the gateway."""
 
     min_capacity: int | None = None
     max_capacity: int | None = None
@@ -41,7 +41,7 @@ class Scaling:
 
 @frozen
 class ScheduleEvent:
-    """A schedule that invokes the function: a `rate(...)` or `cron(...)` expression and the event text to send."""
+    """A schedule: a `rate(...)` or `cron(...)` expression, and the event text to invoke with."""
 
     rate: str
     input: str | None = None
@@ -66,7 +66,7 @@ class Function:
 
 @frozen
 class Defaults:
-    """What holds for a function that doesn't say itself; `extra` has the defaults the contract doesn't name."""
+    """What holds for a function that is silent; `extra` has the defaults the contract doesn't name."""
 
     environment: Mapping[str, str] = NO_TEXTS
     scaling: Scaling | None = None
@@ -99,7 +99,7 @@ class Route:
 
 @frozen
 class ResourcesConfig:
-    """`resources.yml`: each resource in the shape CloudFormation gives it; `others` are lists not named in §9."""
+    """`resources.yml`: resources in the shape CloudFormation gives them; `others` are lists not in §9."""
 
     dynamodb: tuple[Mapping[str, PlainValue], ...] = ()
     s3: tuple[Mapping[str, PlainValue], ...] = ()
@@ -141,7 +141,7 @@ class RuntimeConfig:
 
 
 def with_defaults(function: Function, defaults: Defaults) -> Function:
-    """The function with the defaults filled in: `environment` and `scaling` key by key, the rest where it is silent."""
+    """The function with the defaults filled in where it is silent; `environment` and `scaling` key by key."""
     return evolve(
         function,
         environment={**defaults.environment, **function.environment},

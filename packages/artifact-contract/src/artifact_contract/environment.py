@@ -1,7 +1,8 @@
 """`${NAME}` and `${NAME:-default}` in environment values (contract §9).
 
-These two forms are all there is: `$NAME`, `$$`, `${1X}` and an unclosed `${` stand for themselves, what was put in is not
-looked at again. As in a shell, `:-` also replaces an empty value; a default can't hold a `}`.
+These two forms are all there is: `$NAME`, `$$`, `${1X}` and an unclosed `${` stand for themselves, what
+was put in is not looked at again. As in a shell, `:-` also replaces an empty value; a default can't hold
+a `}`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What is wrong with an artifact, said so that its author can find and fix it (contract §3).
 
-A check returns `Problem`s; `raise_errors` turns the bad ones into one exception, so that everything is reported in one run.
-Only what the artifact's author can fix is here: a disk that fails stays an `OSError`.
+A check returns `Problem`s; `raise_errors` turns the bad ones into one exception, so that everything is
+reported in one run. Only what the artifact's author can fix is here: a disk that fails stays an
+`OSError`.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ _ERROR_OF: dict[Kind | None, type[ArtifactError]] = {leaf.kind: leaf for leaf in
 
 
 def error_for(problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> ArtifactError:
-    """The exception for these problems: the leaf of their kind if they are all of one, else `ArtifactError`."""
+    """The exception for these problems: the leaf of their kind if they have one, else `ArtifactError`."""
     found = tuple(problems)
     kinds = {problem.kind for problem in found}
     leaf = _ERROR_OF[kinds.pop()] if len(kinds) == 1 else ArtifactError

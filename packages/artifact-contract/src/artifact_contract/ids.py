@@ -45,7 +45,7 @@ def slug(path: str) -> str:
 
 
 def _lower(text: str) -> str:
-    # Unicode's simple mapping is one character to one. str.lower() is the full one, which differs for `İ` only
+    # Unicode's simple mapping is one character to one. str.lower() is the full one; that differs for `İ` only
     # (two characters, the first of them the simple one) and, seeing whole words, for a final sigma.
     return "".join(character.lower()[0] for character in text)
 

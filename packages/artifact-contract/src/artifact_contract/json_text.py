@@ -7,7 +7,7 @@ import re
 from typing import Any, NoReturn
 
 from artifact_contract.errors import Place, Problem, SchemaError
-from artifact_contract.nodes import Mapping, Node, Scalar, Sequence, describe, plain_python, quote
+from artifact_contract.nodes import Mapping, Node, Scalar, Sequence, describe, plain_python
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
 
@@ -91,9 +91,7 @@ def _scalar(node: Scalar) -> str:
     if _NUMBER.match(node.text):
         return node.text
     value = plain_python(node)
-    if isinstance(value, float):
-        raise ValueError(f"no JSON form for {quote(node.text)}")
-    return _text(node.text) if isinstance(value, str) else json.dumps(value)
+    return _text(node.text) if isinstance(value, str) else json.dumps(value, allow_nan=False)
 
 
 def _text(text: str) -> str:

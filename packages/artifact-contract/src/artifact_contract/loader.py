@@ -1,8 +1,9 @@
 """A whole runtime config from CONFIG_DIR, all four files from one generation (contract §9, §11).
 
-CONFIG_DIR's link `current` is read once; the directory it leads to is opened, and every file comes from there, whatever
-is applied meanwhile. When an old generation is cleared away during the load, the load starts again with the new one.
-A directory without that link is read as it is: made by hand, or not applied to yet.
+CONFIG_DIR's link `current` is read once; the directory it leads to is opened, and every file comes from
+there, whatever is applied meanwhile. When an old generation is cleared away during the load, the load
+starts again with the new one. A directory without that link is read as it is: made by hand, or not
+applied to yet.
 """
 
 from __future__ import annotations
@@ -69,12 +70,12 @@ class LoadedConfig:
 def current_generation(config_dir: Path) -> str | None:
     """The name of the current generation, None if there is none; cheap enough to be asked often."""
     target = _current_target(config_dir)
-    return None if target is None else os.path.basename(target)
+    return None if target is None else Path(target).name
 
 
 def _current_target(config_dir: Path) -> str | None:
     try:
-        return os.readlink(config_dir / CURRENT_LINK)
+        return str((config_dir / CURRENT_LINK).readlink())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -93,7 +94,7 @@ def load_runtime_config(config_dir: Path, *, reader: Reader = read_yaml) -> Load
     target, files = _pin(config_dir)
     directory = config_dir if target is None else config_dir / target
     parsed = parse_config_files(files, directory, reader=reader)
-    generation = None if target is None else os.path.basename(target)
+    generation = None if target is None else Path(target).name
     dangling = _dangling_routes(parsed.value, directory)
     return LoadedConfig(parsed.value, generation, (*parsed.warnings, *dangling))
 
@@ -103,8 +104,8 @@ def _pin(config_dir: Path) -> tuple[str | None, dict[str, bytes]]:
     for _ in range(_ATTEMPTS):
         target = _current_target(config_dir)
         files = _read_files(config_dir if target is None else config_dir / target)
-        # a generation is always complete: when something is missing it is being cleared away. And plain files may
-        # have been replaced by links to a generation while they were read.
+        # a generation is always complete: when something is missing it is being cleared away. And plain files
+        # may have been replaced by links to a generation while they were read.
         settled = target is not None and len(files) == len(CONFIG_FILES)
         if settled or _current_target(config_dir) == target:
             return target, files

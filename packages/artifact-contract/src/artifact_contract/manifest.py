@@ -70,7 +70,7 @@ class LoadedManifest:
         return self.path.parent / entry.artifact_root
 
     def place(self, *path: Step) -> Place:
-        """Where a field stands, for what is found wrong with it later: `place("artifacts", 0, "content_digest")`."""
+        """Where a field stands, for later findings: `place("artifacts", 0, "content_digest")`."""
         if not self.data:
             return Place(str(self.path))
         return Places(read_yaml(self.data, str(self.path)), str(self.path)).of(path)

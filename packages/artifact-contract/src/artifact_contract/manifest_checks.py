@@ -1,6 +1,7 @@
 """What is checked on a manifest's nodes rather than on its model (contract §3, §4).
 
-These rules hold for each entry by itself, so they are also checked when another field is wrong and no model exists.
+These rules hold for each entry by itself, so they are also checked when another field is wrong and no
+model exists.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a manifest says, as frozen values; an object that exists is valid (contract §3, §4).
 
-The types of single fields carry their rule (`EntryId`, `RelPath`, ...); the constructors check what takes several
-fields: an entry's id is the one its template gives, the ids of a manifest differ.
+The types of single fields carry their rule (`EntryId`, `RelPath`, ...); the constructors check what
+takes several fields: an entry's id is the one its template gives, the ids of a manifest differ.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def check_entry_id(written: str, recomputed: EntryId) -> None:
 
 @frozen(kw_only=True)
 class Manifest:
-    """`artifact.yml`: the single source of truth of an artifact; the order of `artifacts` is the only order there is.
+    """`artifact.yml`: the single source of truth; the order of `artifacts` is the only order there is.
 
     Raises:
         FieldError: there is no entry, or an id is used twice.

@@ -1,7 +1,8 @@
 """What stands in a YAML or JSON file, before anybody decides what it means (contract §3, §10).
 
-A scalar keeps its text and whether it was written plain: `010`, `"yes"` and `1e3` stay exactly that through
-reading, merging and writing. Only `plain_python` turns text into numbers and booleans, by YAML 1.2's core schema.
+A scalar keeps its text and whether it was written plain: `010`, `"yes"` and `1e3` stay exactly that
+through reading, merging and writing. Only `plain_python` turns text into numbers and booleans, by YAML
+1.2's core schema.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence as AnySequence
 from typing import TypeAlias, Union
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-PlainValue: TypeAlias = Union[None, bool, int, float, str, "list[PlainValue]", "dict[str, PlainValue]"]
+PlainValue: TypeAlias = Union[bool, int, float, str, "list[PlainValue]", "dict[str, PlainValue]", None]
 Step: TypeAlias = str | int
 
 
-@frozen(slots=True)
+# Not `frozen`, though nobody may change one (aliases share them): a frozen class takes four times as long to
+# build, and a file has a hundred thousand of these.
+@define(slots=True, unsafe_hash=True)
 class Scalar:
     """A value as its text; `plain` is False for quoted and block text, which is always a string."""
 
@@ -49,8 +52,7 @@ class Sequence:
 Node: TypeAlias = Scalar | Mapping | Sequence
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
@@ -91,24 +93,20 @@ def plain_python(node: Node) -> PlainValue:
 def _resolve(text: str) -> PlainValue:
     if text in NULLS:
         return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
     return _number(text) if text[0] in "+-.0123456789" else text
 
 
 def _number(text: str) -> PlainValue:
     # int() refuses more than 4300 digits: such a text is a name that looks like a number, not a quantity
-    if _INT.match(text) and len(text) < 4000:
-        return int(text)
+    if _INT.match(text):
+        return int(text) if len(text) < 4000 else text
     if _BASED.match(text):
         return int(text, 0)
-    if _FLOAT.match(text):
-        return float(text)
     if _SPECIAL_FLOAT.match(text):
         return float(text.replace(".", "", 1))
-    return text
+    return float(text) if _FLOAT.match(text) else text
 
 
 def from_python(value: object) -> Node:

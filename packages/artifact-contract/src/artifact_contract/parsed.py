@@ -29,7 +29,7 @@ class Places:
     file: str
 
     def of(self, path: tuple[Step, ...]) -> Place:
-        """The place of a field's value; of its key when there is no value, of what it is missing from when it is missing."""
+        """The place of a field's value; of its key when that is null, of its parent when it is missing."""
         node, mark = self.root, (self.root.line, self.root.column)
         for step in path:
             inner = child(node, step)
@@ -72,7 +72,7 @@ def parse_located(
     structure: Callable[[Node, str], Parsed[T]],
     readers: tuple[Callable[[bytes, str], Node], Callable[[bytes, str], Node]],
 ) -> Parsed[T]:
-    """Structure what the fast reader gives; when there is something to say, read again with the one that knows places.
+    """Structure what the fast reader gives; if there is something to say, read again with the precise one.
 
     Raises:
         ArtifactError: the file is wrong; says so with places.

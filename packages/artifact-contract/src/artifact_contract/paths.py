@@ -1,4 +1,4 @@
-"""Paths as texts: which ones stay inside the artifact root (contract §5). What lies on the disk is `tree`'s matter."""
+"""Paths as texts: which stay inside the artifact root (contract §5); the disk is `tree`'s matter."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse_rel_path(text: str) -> RelPath:
 
 
 def parse_root_path(text: str) -> RootPath:
-    """A path of an artifact root as written: absolute, or relative to the manifest's directory; `..` is allowed.
+    """An artifact root as written: absolute, or relative to the manifest's directory; `..` is allowed.
 
     Raises:
         FieldError: it is empty or has characters that no path here has.

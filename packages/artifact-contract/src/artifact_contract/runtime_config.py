@@ -1,7 +1,7 @@
 """The nodes of the runtime config's files to typed values (contract §9).
 
-Written by hand and not with cattrs, because there may be ten thousand functions. Everything wrong in a file is reported
-together; keys that the contract doesn't name are legal and stand in `extra`.
+Written by hand and not with cattrs, because there may be ten thousand functions. Everything wrong in a
+file is reported together; keys that the contract doesn't name are legal and stand in `extra`.
 """
 
 from __future__ import annotations

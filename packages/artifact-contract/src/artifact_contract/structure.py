@@ -1,7 +1,8 @@
 """A manifest's nodes to its model, all problems together (contract §3).
 
-cattrs does the walking; the hooks here are strict, because by itself it turns a list into text without a word. A null and
-an empty text are the same here: not given. Import this module only where a manifest is read: cattrs takes a while.
+cattrs does the walking; the hooks here are strict, because by itself it turns a list into text without a
+word. A null and an empty text are the same here: not given. Import this module only where a manifest is
+read: cattrs takes a while.
 """
 
 from __future__ import annotations

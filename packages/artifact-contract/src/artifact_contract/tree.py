@@ -1,14 +1,15 @@
-"""The files of an artifact on the disk: read whole, walked in order, never followed out of their root (contract §5, §6).
+"""An artifact's files on the disk: read whole, walked in order, never followed out (contract §5, §6).
 
-A link below the root must be relative and lead to something inside: an absolute one, or one that passes outside on its
-way, would lead somewhere else once the artifact has moved. A link to a file counts as that file, a link to a directory
-as that directory.
+A link below the root must be relative and lead to something inside: an absolute one, or one that passes
+outside on its way, would lead somewhere else once the artifact has moved. A link to a file counts as
+that file, a link to a directory as that directory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import stat
 from pathlib import Path
 
@@ -116,15 +117,15 @@ def _scan_directory(top: str, below: str, above: tuple[str, ...], root: Path, tr
 
 def _link_fact(top: str, relative: str, path: str) -> tuple[str, str] | None:
     """What is wrong with a link: what was expected and found."""
-    target = os.readlink(path)
+    target = os.readlink(path)  # noqa: PTH115 - all of this is about texts: Path would tidy them up first
     inside = "a link that stays inside the artifact root"
-    if os.path.isabs(target):
+    if target.startswith("/"):
         return inside, f"a link to the absolute path {target}"
-    lexical = os.path.normpath(os.path.join(os.path.dirname(relative), target))
+    lexical = posixpath.normpath(posixpath.join(posixpath.dirname(relative), target))
     real = os.path.realpath(path)
     if lexical.split("/")[0] == ".." or not _is_inside(top, real):
         return inside, f"a link to {target}"
-    if not os.path.exists(real):
+    if not Path(real).exists():
         return "a link to something", f"a link to {target}, which is not there"
     return None
 
@@ -141,7 +142,7 @@ def walk_files(root: Path) -> list[tuple[str, Path]]:
     """Every file below `root` by its path relative to it, sorted bytewise.
 
     Raises:
-        PathError: a link leaves the root or leads nowhere, or there is something that is neither file nor directory.
+        PathError: a link leaves the root or leads nowhere, or something is neither file nor directory.
         OSError: a directory can't be read.
     """
     tree = scan(root)

@@ -1,7 +1,7 @@
 """Is what a manifest says about its files true: paths, links, digests, versions (contract §5, §6, §7).
 
-The order of checks matters (§11): `verify_paths` first, for without an artifact root there is nothing to digest.
-Each returns what is wrong; `errors.raise_errors` decides, with `--strict`, what to make of it.
+The order of checks matters (§11): `verify_paths` first, for without an artifact root there is nothing to
+digest. Each returns what is wrong; `errors.raise_errors` decides, with `--strict`, what to make of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TEMPLATES = f"{RUNTIME_BASE}/runtime-templates"
 
 @frozen
 class RuntimeMetaDigests:
-    """The digests of `runtime_meta` as the files give them; None where there is no such file or no file at all."""
+    """The digests of `runtime_meta` as the files give them; None where there is no such file."""
 
     python_sitecustomize_digest: Sha256 | None = None
     java_agent_digest: Sha256 | None = None
@@ -108,7 +108,7 @@ def _missing_files(config: Path) -> list[Problem]:
 
 
 def verify_runtime_meta(loaded: LoadedManifest, entry: Entry) -> list[Problem]:
-    """The versions are ones this tool works with, the digests those of the files under `runtime-base/` (§6, §7)."""
+    """Versions are ones this tool works with, digests those of the files in `runtime-base/` (§6, §7)."""
     at = _Site(loaded, entry)
     meta = entry.runtime_meta or RuntimeMeta()
     hooks = meta.runtime_hooks or RuntimeHooks()
@@ -166,7 +166,7 @@ class _Site:
         return [self.problem(path, f"version {supported}", found, severity, Kind.VERSION)]
 
     def digest(self, path: tuple[Step, ...], declared: str, relative: str) -> list[Problem]:
-        """What is wrong with a declared digest of something below the artifact root; none declared is right."""
+        """What is wrong with the declared digest of something in the artifact root; none is right."""
         if not declared:
             return []
         root = self.loaded.root_of(self.entry)

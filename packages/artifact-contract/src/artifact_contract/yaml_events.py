@@ -1,9 +1,10 @@
 """General YAML to nodes: every scalar as its text, every node with its place (contract §3).
 
-ruamel's scanner and parser say what stands in the file; this module composes nodes from their events, so that no
-resolver gets to have an opinion on `010` or `yes`. Refused, because no two readers agree on them or because they are
-only ever used to do harm: several documents, tags other than the three core kinds, duplicate keys, keys that are not
-scalars, nesting deeper than 64, aliases that expand to more than 100 000 nodes. Merge keys (`<<`) are expanded.
+ruamel's scanner and parser say what stands in the file; this module composes nodes from their events, so
+that no resolver gets to have an opinion on `010` or `yes`. Refused, because no two readers agree on them
+or because they are only ever used to do harm: several documents, tags other than the three core kinds,
+duplicate keys, keys that are not scalars, nesting deeper than 64, aliases that expand to more than 100
+000 nodes. Merge keys (`<<`) are expanded.
 """
 
 from __future__ import annotations

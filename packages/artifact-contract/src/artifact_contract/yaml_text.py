@@ -9,8 +9,9 @@ from artifact_contract.nodes import resolves_to_string
 
 # Most values are of this shape; anything else takes the longer way.
 _SIMPLE = re.compile(r"[A-Za-z0-9_/.](?:[A-Za-z0-9_/.@%+=$-]|:(?![ \t]|\Z))*\Z")
+# Characters that are not printable or a line break to some reader; then what means something in YAML.
 _UNFIT = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"  # not printable, or a break to some reader
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
     r"|: |:\Z| #|\A\s|\s\Z|\A[,\[\]{}#&*!|>'\"%@`]|\A[-?:](?=\s|\Z)|\A(?:---|\.\.\.)"
 )
 _ESCAPED = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
