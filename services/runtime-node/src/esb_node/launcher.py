@@ -1,0 +1,90 @@
+"""The port to real processes: what the state machines of `service.py` and `job.py` ask for."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import Protocol
+
+from attrs import frozen
+
+from esb_node import probes
+from esb_node.logs import open_log
+from esb_node.processes import signal_group, spawn
+from esb_node.specs import JobSpec, Probe, ServiceSpec, SocketProbe
+
+
+class Process(Protocol):
+    """A started process."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def exit(self) -> int | None:
+        """How it ended: its code, or minus the signal's number; None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it, and the processes of its group."""
+
+
+class Launcher(Protocol):
+    """Starts processes and sees whether services are ready."""
+
+    def start(self, spec: ServiceSpec) -> Process:
+        """Start a service; raises OSError when its program can't be started."""
+
+    def run(self, spec: JobSpec) -> Process:
+        """Start a job; raises OSError when its program can't be started."""
+
+    def is_ready(self, probe: Probe) -> bool:
+        """Whether the service answers now."""
+
+
+@frozen
+class RealProcess:
+    """`Process` over a Popen."""
+
+    popen: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        """See `Process`."""
+        return self.popen.pid
+
+    def exit(self) -> int | None:
+        """See `Process`."""
+        return self.popen.poll()
+
+    def terminate(self) -> None:
+        """See `Process`: the process only, it knows best how to end its children."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+
+    def kill(self) -> None:
+        """See `Process`."""
+        signal_group(self.popen, signal.SIGKILL)
+
+
+@frozen
+class RealLauncher:
+    """`Launcher` over the operating system."""
+
+    def start(self, spec: ServiceSpec) -> Process:
+        """See `Launcher`; stdout and stderr go to the service's log."""
+        if isinstance(spec.ready, SocketProbe):  # a socket left by a crash would only be in the way
+            spec.ready.path.unlink(missing_ok=True)
+        with open_log(spec.log) as log:
+            return RealProcess(spawn(spec.argv, spec.env, log, log))
+
+    def run(self, spec: JobSpec) -> Process:
+        """See `Launcher`."""
+        with open_log(spec.log) as log, spec.output.open("wb") as output:
+            return RealProcess(spawn(spec.argv, spec.env, output, log))
+
+    def is_ready(self, probe: Probe) -> bool:
+        """See `Launcher`."""
+        return probes.is_ready(probe)

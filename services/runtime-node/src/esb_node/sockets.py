@@ -1,0 +1,30 @@
+"""Where a unix socket of the box stands: in its state directory, or in a short place if that is too long."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from esb_node.errors import NodeError
+
+_LONGEST = 100  # the kernel takes 107 bytes
+
+
+def socket_path(state: Path, name: str) -> Path:
+    """The path of a socket; makes the short directory (0700, ours) when it is needed.
+
+    Raises:
+        NodeError: the short directory belongs to somebody else.
+    """
+    path = state / name
+    if len(os.fsencode(path)) <= _LONGEST:
+        return path
+    short = Path(tempfile.gettempdir()) / f"esb-{os.getuid()}-{hashlib.sha256(bytes(state)).hexdigest()[:12]}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    found = short.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        raise NodeError(f"{short} is not a private directory of this user; use a shorter --state path")
+    return short / name

@@ -1,0 +1,198 @@
+"""Running a planned box: guard and supervisor as processes, in the foreground or detached from the terminal.
+
+up ─lock▶ plan ─▶ guard ─▶ supervisor: start ─▶ announce ─▶ keep ─▶ stop
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import evolve
+
+from esb_node import box_state, lock
+from esb_node.box import SUPERVISOR, Plan, log_file
+from esb_node.box_state import BoxState, read_state, write_state
+from esb_node.errors import NodeError, StartError
+from esb_node.guard import run_guarded
+from esb_node.launcher import RealLauncher
+from esb_node.logs import open_log
+from esb_node.processes import end_orphans, reap_orphans
+from esb_node.provisioning import Provisioning, generation_of
+from esb_node.service import Service, exit_text
+from esb_node.supervisor import Supervisor
+from esb_node.wakeup import Wakeup
+
+DONE, BUG, WORLD_FAILED = 0, 1, 4
+Tell = Callable[[str], None]
+Announce = Callable[[str], None]
+
+
+def run_box(plan: Plan, seconds: float, descriptor: int, tell: Tell, announce: Announce) -> int:
+    """Run the box until it is told to stop; returns the exit code when nothing is left of it.
+
+    `seconds` bounds the start; `tell` takes events as they happen; `announce` takes the outcome of the start:
+    nothing when everything is ready, else what went wrong. `descriptor` is the lock's.
+    """
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    lock.sign(descriptor, started_at)
+    ready_plan = evolve(plan, state=evolve(plan.state, started_at=started_at))
+    code = run_guarded(lambda: _supervise(ready_plan, seconds, tell, announce))
+    _mark_stopped(Path(plan.state.state_dir))
+    if code < 0:
+        announce(f"the supervisor ended with {exit_text(code)}; what it ran is stopped")
+        return WORLD_FAILED
+    return code
+
+
+def detach_box(plan: Plan, seconds: float, descriptor: int) -> BoxState:
+    """Run the box in the background; returns its state as soon as everything is ready.
+
+    Raises:
+        StartError: it did not come up; nothing is left of it.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _be_detached(plan, seconds, descriptor, writer)
+    os.close(writer)
+    try:
+        error = _outcome(reader)
+    except KeyboardInterrupt:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+        raise
+    state = Path(plan.state.state_dir)
+    if error is None:
+        error = f"the box ended while it was starting, see {log_file(state, SUPERVISOR)}"
+    if error:
+        os.waitpid(child, 0)
+        raise StartError(error)
+    return read_state(state) or plan.state
+
+
+def _outcome(reader: int) -> str | None:
+    """What the box announced, in one line (its own line ends are NULs); None when it ended without a word."""
+    with open(reader, encoding="utf-8") as pipe:
+        line = pipe.readline()
+    return line.rstrip("\n").replace("\0", "\n") if line else None
+
+
+def _be_detached(plan: Plan, seconds: float, descriptor: int, writer: int) -> None:
+    """Become a session of our own with the supervisor's log for a terminal; never returns."""
+    code = BUG
+
+    def announce(error: str) -> None:
+        with suppress(BrokenPipeError):  # whoever started us has its answer already
+            os.write(writer, (error.replace("\n", "\0") + "\n").encode())
+
+    try:
+        os.setsid()
+        with (
+            open_log(log_file(Path(plan.state.state_dir), SUPERVISOR)) as log,
+            Path(os.devnull).open("rb") as nothing,
+        ):
+            for number, file in enumerate((nothing, log, log)):
+                os.dup2(file.fileno(), number)
+        code = run_box(plan, seconds, descriptor, _ignore, announce)
+    except NodeError as error:
+        announce(str(error))
+        code = WORLD_FAILED
+    finally:
+        os._exit(code)
+
+
+def _supervise(plan: Plan, seconds: float, tell: Tell, announce: Announce) -> int:
+    """The supervisor's whole life; runs in a process of its own, in its main thread."""
+    wakeup = Wakeup()
+    wakeup.install()
+    with open_log(log_file(Path(plan.state.state_dir), SUPERVISOR)) as log:
+
+        def note(event: str) -> None:
+            log.write(f"{_now()} {event}\n".encode())
+            tell(event)
+
+        supervisor = _supervisor(plan, wakeup, note)
+        error = ""
+        try:
+            if supervisor.start(seconds):
+                note("the box is ready")
+                announce("")
+                supervisor.keep()
+        except NodeError as failure:
+            error = str(failure)
+        finally:
+            supervisor.stop()
+            note(error or "the box is stopped")
+    if error:
+        announce(error)
+        return WORLD_FAILED
+    return DONE
+
+
+def _supervisor(plan: Plan, wakeup: Wakeup, tell: Tell) -> Supervisor:
+    launcher = RealLauncher()
+    config_dir = Path(plan.state.config_dir)
+    job = plan.job
+    supervisor = Supervisor(
+        services=tuple(Service(spec, launcher, time.monotonic, tell) for spec in plan.services),
+        provisioning=Provisioning(job, lambda: generation_of(config_dir), launcher, time.monotonic, tell)
+        if job
+        else None,
+        data_plane=plan.data_plane,
+        clock=time.monotonic,
+        pause=wakeup.pause,
+        stopping=lambda: wakeup.stopping,
+        report=lambda _: None,
+        clear=_clear,
+    )
+    supervisor.report = _Reporter(plan.state, supervisor)
+    return supervisor
+
+
+class _Reporter:
+    """Writes the state file whenever there is something new to say."""
+
+    def __init__(self, initial: BoxState, supervisor: Supervisor) -> None:
+        self._initial, self._supervisor, self._last = initial, supervisor, initial
+
+    def __call__(self, state: str) -> None:
+        now = evolve(
+            self._initial,
+            state=state,
+            supervisor_pid=None if state == box_state.STOPPED else os.getpid(),
+            services=self._supervisor.service_states(),
+            provisioner=self._supervisor.provisioner_state(),
+        )
+        if now != self._last:
+            write_state(now)
+            self._last = now
+
+
+def _clear(own: set[int], end_them: bool) -> None:
+    if end_them:
+        end_orphans(own)
+    else:
+        reap_orphans(own)
+
+
+def _mark_stopped(state: Path) -> None:
+    """Correct the state file after a supervisor that could not do it itself."""
+    found = read_state(state)
+    if found and found.state != box_state.STOPPED:
+        services = tuple(evolve(service, pid=None, state=box_state.STOPPED) for service in found.services)
+        write_state(evolve(found, state=box_state.STOPPED, supervisor_pid=None, services=services))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _ignore(_event: str) -> None:
+    """Detached: events go to the log only."""

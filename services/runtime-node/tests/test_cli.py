@@ -1,0 +1,127 @@
+import json
+import socket
+
+import pytest
+from click.testing import CliRunner
+from esb_node import box as box_module
+from esb_node import lock
+from esb_node.box import UpRequest, plan_box
+from esb_node.box_state import ProvisionerState, ServiceState, write_state
+from esb_node.cli import command, main
+from esb_node.files import make_private
+from esb_node.logs import open_log
+
+
+@pytest.fixture
+def state(tmp_path):
+    make_private(tmp_path / "box")
+    return tmp_path / "box"
+
+
+@pytest.fixture
+def ready(state):
+    """A state file of a box that says it is ready."""
+    from attrs import evolve
+
+    services = (
+        ServiceState("agent", "ready", 42, "unix:/x", "/x.log"),
+        ServiceState(
+            "gateway", "restarting", None, "http://127.0.0.1:1", "/g.log", 3, "ended with signal SIGKILL"
+        ),
+    )
+    run = ProvisionerState("done", "000001", {"created": 2})
+    made = evolve(
+        plan_box(UpRequest(state), {}).state,
+        state="degraded",
+        supervisor_pid=41,
+        started_at="2020-01-01T00:00:00+00:00",
+        services=services,
+        provisioner=run,
+    )
+    write_state(made)
+    return made
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_status_shows_what_runs_where(state, ready):
+    with lock.hold(state):
+        result = run("status", "--state", state)
+    assert result.exit_code == 0
+    assert "is degraded for " in result.stdout
+    assert ready.gateway_url in result.stdout
+    assert "restarting" in result.stdout
+    assert "provisioned: generation 000001 (done: 2 created)" in result.stdout
+    assert "gateway: ended with signal SIGKILL, see /g.log" in result.stdout
+
+
+def test_status_as_json_is_the_state_file(state, ready):
+    with lock.hold(state):
+        result = run("status", "--state", state, "--output", "json")
+    document = json.loads(result.stdout)
+    assert document["services"][0]["pid"] == 42
+    assert document["provisioner"]["counts"] == {"created": 2}
+
+
+def test_a_state_file_of_a_box_that_is_gone_is_not_believed(state, ready):
+    document = json.loads(run("status", "--state", state, "--output", "json").stdout)
+    assert document["state"] == "stopped"
+    assert document["supervisor_pid"] is None
+    assert [service["pid"] for service in document["services"]] == [None, None]
+    assert "is down" in run("status", "--state", state).stdout
+
+
+def test_status_and_down_of_what_never_was_are_fine(tmp_path):
+    nowhere = tmp_path / "nowhere"
+    assert "is down" in run("status", "--state", nowhere).stdout
+    assert json.loads(run("status", "--state", nowhere, "--output", "json").stdout) == {"state": "stopped"}
+    result = run("down", "--state", nowhere)
+    assert (result.exit_code, result.stdout) == (0, f"box {nowhere} is down already\n")
+    assert not nowhere.exists()
+
+
+def test_logs_of_one_service_are_plain_and_of_all_are_named(state):
+    for name in ("agent", "gateway"):
+        with open_log(state / "logs" / f"{name}.log") as log:
+            log.write(f"{name} one\n{name} two\n".encode())
+    assert run("logs", "--state", state, "--lines", 1, "agent").stdout == "agent two\n"
+    assert run("logs", "--state", state, "--lines", 1).stdout.split("\n") == [
+        "agent        agent two",
+        "gateway      gateway two",
+        "",
+    ]
+
+
+def test_following_ends_when_the_box_is_down(state):
+    with open_log(state / "logs" / "agent.log") as log:
+        log.write(b"bye\n")
+    assert run("logs", "-f", "--state", state, "agent").stdout == "bye\n"
+
+
+def test_logs_of_a_service_there_is_none_of_is_a_usage_error(state):
+    assert run("logs", "--state", state, "database").exit_code == 2
+
+
+def test_a_port_in_use_ends_up_before_anything_starts(state, monkeypatch, capsys):
+    monkeypatch.setattr(box_module, "_PARTS", {})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(
+            "sys.argv", ["esb-node", "up", "--state", str(state), "--gateway-port", str(port)]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 4
+    assert f"Error: port {port} (--gateway-port) is in use" in capsys.readouterr().err
+    assert not (state / "box.json").exists()
+
+
+def test_up_without_the_embedded_parts_says_how_to_install_them(state, monkeypatch, capsys):
+    monkeypatch.setattr(box_module, "_PARTS", {"no_such_module_x": "agent"})
+    monkeypatch.setattr("sys.argv", ["esb-node", "up", "--state", str(state)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
+    assert "pip install 'esb-runtime-node[embedded]'" in capsys.readouterr().err
