@@ -1,8 +1,8 @@
 """Bytes to nodes and back: the one dialect of YAML and JSON used here (contract §3, §9, §10).
 
-UTF-8, with or without a byte order mark, LF or CRLF; one document; no tags. Limits keep the time
-bounded: 64 MiB a file, 4 MiB when it isn't simple (`yaml_lines`). A `Reader` is a function, so that a tool with much to read can bring a faster
-one.
+UTF-8, with or without a byte order mark, LF or CRLF; one document; no tags. Limits keep the time bounded:
+64 MiB a file, 4 MiB when it isn't simple (`yaml_lines`). A `Reader` is a function, so that a tool with much
+to read can bring a faster one.
 """
 
 from __future__ import annotations

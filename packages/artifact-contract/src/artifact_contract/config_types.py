@@ -11,19 +11,16 @@ from types import MappingProxyType
 
 from attrs import evolve, field, frozen
 
+# the names of the files belong to what is read from them: whoever works with the types finds them here too
+from artifact_contract.config_files import CONFIG_FILES as CONFIG_FILES
+from artifact_contract.config_files import FUNCTIONS_FILE as FUNCTIONS_FILE
+from artifact_contract.config_files import IMAGE_IMPORT_FILE as IMAGE_IMPORT_FILE
+from artifact_contract.config_files import PAYLOAD_VERSIONS as PAYLOAD_VERSIONS
+from artifact_contract.config_files import REQUIRED_FILES as REQUIRED_FILES
+from artifact_contract.config_files import RESOURCE_KEYS as RESOURCE_KEYS
+from artifact_contract.config_files import RESOURCES_FILE as RESOURCES_FILE
+from artifact_contract.config_files import ROUTING_FILE as ROUTING_FILE
 from artifact_contract.nodes import PlainValue
-
-FUNCTIONS_FILE = "functions.yml"
-ROUTING_FILE = "routing.yml"
-RESOURCES_FILE = "resources.yml"
-IMAGE_IMPORT_FILE = "image-import.json"
-CONFIG_FILES = (FUNCTIONS_FILE, ROUTING_FILE, RESOURCES_FILE, IMAGE_IMPORT_FILE)
-REQUIRED_FILES = (FUNCTIONS_FILE, ROUTING_FILE)
-
-RESOURCE_KEYS: Mapping[str, str] = MappingProxyType(
-    {"dynamodb": "TableName", "s3": "BucketName", "layers": "Name"}
-)
-PAYLOAD_VERSIONS = ("1.0", "2.0")
 
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 NO_EXTRA: Mapping[str, PlainValue] = MappingProxyType({})

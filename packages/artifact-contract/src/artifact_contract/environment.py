@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
-from artifact_contract.config_types import FUNCTIONS_FILE, Function, FunctionsConfig
+from artifact_contract.config_files import FUNCTIONS_FILE
+from artifact_contract.config_types import Function, FunctionsConfig
 from artifact_contract.errors import Place, Problem, SchemaError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

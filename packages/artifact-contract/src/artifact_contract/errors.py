@@ -67,13 +67,19 @@ class Problem:
 
 
 class FieldError(ValueError):
-    """One value breaks its rule; carries the facts, the caller knows the place."""
+    """One value breaks its rule: the facts, and the `path` to it from where the check began."""
 
     def __init__(
-        self, expected: str, found: str, *, field: str = "", hint: str = "", kind: Kind = Kind.SCHEMA
+        self,
+        expected: str,
+        found: str,
+        *,
+        path: tuple[str | int, ...] = (),
+        hint: str = "",
+        kind: Kind = Kind.SCHEMA,
     ) -> None:
         super().__init__(f"expected {expected}, found {found}" + (f" ({hint})" if hint else ""))
-        self.expected, self.found, self.field, self.hint, self.kind = expected, found, field, hint, kind
+        self.expected, self.found, self.path, self.hint, self.kind = expected, found, path, hint, kind
 
     def at(self, place: Place, field: str, severity: Severity = Severity.ERROR) -> Problem:
         """The same fact as a problem with its place."""

@@ -18,13 +18,15 @@ from typing import TypeAlias, TypeVar
 from attrs import frozen
 
 from artifact_contract.codec import MAX_BYTES, Reader, read_json, read_yaml
-from artifact_contract.config_types import (
+from artifact_contract.config_files import (
     CONFIG_FILES,
     FUNCTIONS_FILE,
     IMAGE_IMPORT_FILE,
     REQUIRED_FILES,
     RESOURCES_FILE,
     ROUTING_FILE,
+)
+from artifact_contract.config_types import (
     FunctionsConfig,
     ImageImport,
     ResourcesConfig,

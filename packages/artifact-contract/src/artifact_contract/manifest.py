@@ -6,17 +6,17 @@ bytes ─reader▶ nodes ─fields, ids, unknown keys▶ Manifest and warnings, 
 from __future__ import annotations
 
 from enum import Enum
-from importlib.resources import files
+from functools import cached_property
 from pathlib import Path
 
 import attrs
 from attrs import field, frozen
 
 from artifact_contract.codec import Reader, dump_yaml, read_yaml
-from artifact_contract.errors import Place, Problem, SchemaError, raise_errors
+from artifact_contract.errors import Place, Problem, SchemaError, Severity, error_for, raise_errors
 from artifact_contract.manifest_checks import check_manifest
 from artifact_contract.models import Entry, Manifest
-from artifact_contract.nodes import Node, Step, from_python
+from artifact_contract.nodes import Mapping, Node, Step, from_python
 from artifact_contract.parsed import Parsed, Places, parse_located
 from artifact_contract.tree import read_file
 
@@ -47,13 +47,17 @@ def structure(node: Node, file: str) -> Parsed[Manifest]:
 
     places = Places(node, file)
     outcome = structure_manifest(node, places)
-    problems = check_manifest(node, places)
+    checked = check_manifest(node, places)
     if isinstance(outcome, Manifest):
-        return Parsed(outcome, raise_errors(problems))
-    raise_errors([*outcome, *problems])
-    raise AssertionError(
-        "a manifest that has no model has a problem"
-    )  # pragma: no cover - kept for the type checker
+        return Parsed(outcome, raise_errors(_in_order(checked)))
+    fatal = [problem for problem in checked if problem.severity is Severity.ERROR]
+    warnings = [problem for problem in checked if problem.severity is not Severity.ERROR]
+    raise error_for(_in_order([*outcome, *fatal]), _in_order(warnings))
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    """Each once, from the top of the file to its end."""
+    return sorted(dict.fromkeys(problems), key=lambda each: (each.place.line or 0, each.place.column or 0))
 
 
 @frozen
@@ -71,9 +75,12 @@ class LoadedManifest:
 
     def place(self, *path: Step) -> Place:
         """Where a field stands, for later findings: `place("artifacts", 0, "content_digest")`."""
-        if not self.data:
-            return Place(str(self.path))
-        return Places(read_yaml(self.data, str(self.path)), str(self.path)).of(path)
+        return self._places.of(path)
+
+    @cached_property
+    def _places(self) -> Places:
+        node = read_yaml(self.data, str(self.path)) if self.data else Mapping()
+        return Places(node, str(self.path))
 
 
 def load_manifest(path: Path, *, reader: Reader = read_yaml) -> LoadedManifest:
@@ -107,4 +114,6 @@ def _plain(value: object) -> object:
 
 def schema_text() -> str:
     """The JSON Schema of `artifact.yml`, for editors; it can't check ids, digests and paths on the disk."""
+    from importlib.resources import files  # noqa: PLC0415 - 20 ms that reading a manifest doesn't need
+
     return files("artifact_contract").joinpath("schemas/artifact.schema.json").read_text(encoding="utf-8")

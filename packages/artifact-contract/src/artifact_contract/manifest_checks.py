@@ -7,14 +7,14 @@ model exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import attrs
 
 from artifact_contract.digests import parse_sha256
-from artifact_contract.errors import FieldError, Kind, Problem, Severity
+from artifact_contract.errors import FieldError, Problem, Severity
 from artifact_contract.ids import entry_id
 from artifact_contract.models import (
     Entry,
@@ -25,6 +25,7 @@ from artifact_contract.models import (
     SourceTemplate,
     TemplateRenderer,
     check_entry_id,
+    check_unused,
 )
 from artifact_contract.nodes import Mapping as MappingNode
 from artifact_contract.nodes import Node, Scalar, Sequence, Step, as_text, field_text, quote
@@ -49,14 +50,14 @@ _RFC3339 = re.compile(
 
 def check_manifest(root: Node, places: Places) -> list[Problem]:
     """Unknown keys, ids that are wrong or used twice, digests and times that aren't ones."""
-    problems = list(_unknown_keys(root, Manifest, (), places))
-    problems += _time(root, places)
+    problems = [*_unknown_keys(root, Manifest, (), places), *_time(root, places)]
     first_use: dict[str, int] = {}
     for index, entry in enumerate(_elements(child(root, "artifacts"))):
         problems += _entry(entry, index, places)
         written = _text(entry, "id")
-        if written and first_use.setdefault(written, index) != index:
-            problems.append(_used_twice(written, index, first_use[written], places))
+        if written:
+            first = first_use.setdefault(written, index)
+            problems += _broken(lambda: check_unused(written, index, first), (), places)  # noqa: B023 - called at once
     return problems
 
 
@@ -102,16 +103,25 @@ def _entry(entry: Node, index: int, places: Places) -> Iterator[Problem]:
     digest = _text(template, "sha256").strip()
     if digest:
         full = (*path, "source_template", "sha256")
-        try:
-            parse_sha256(digest)
-        except FieldError as error:
-            yield error.at(places.of(full), field_text(full), Severity.STRICT)
+        yield from _broken(lambda: parse_sha256(digest), full, places, Severity.STRICT)
     written, source, parameters = _text(entry, "id"), _text(template, "path"), _parameters(template)
     if written and source.strip() and parameters is not None:
-        try:
-            check_entry_id(written, entry_id(source, parameters, digest))
-        except FieldError as error:
-            yield error.at(places.of((*path, "id")), field_text((*path, "id")))
+        recomputed = entry_id(source, parameters, digest)
+        yield from _broken(lambda: check_entry_id(written, recomputed), path, places)
+
+
+def _broken(
+    check: Callable[[], object],
+    path: tuple[Step, ...],
+    places: Places,
+    severity: Severity = Severity.ERROR,
+) -> Iterator[Problem]:
+    """What a check says about the value at `path`."""
+    try:
+        check()
+    except FieldError as error:
+        full = (*path, *error.path)
+        yield error.at(places.of(full), field_text(full), severity)
 
 
 def _parameters(template: Node | None) -> dict[str, str] | None:
@@ -121,9 +131,3 @@ def _parameters(template: Node | None) -> dict[str, str] | None:
         return None if isinstance(node, Sequence) or (isinstance(node, Scalar) and as_text(node)) else {}
     texts = {key: as_text(value) for key, value in node.items.items() if isinstance(value, Scalar)}
     return texts if len(texts) == len(node.items) else None
-
-
-def _used_twice(written: str, index: int, first: int, places: Places) -> Problem:
-    path = ("artifacts", index, "id")
-    found = f"{written}, which artifacts[{first}] has too"
-    return Problem(places.of(path), field_text(path), "an id of its own", found, kind=Kind.ID)

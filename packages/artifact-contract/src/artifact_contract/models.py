@@ -7,7 +7,6 @@ takes several fields: an entry's id is the one its template gives, the ids of a 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
@@ -216,7 +215,7 @@ def check_entry_id(written: str, recomputed: EntryId) -> None:
     """
     if written != recomputed:
         hint = "the id is made from source_template: path, parameters and sha256"
-        raise FieldError(recomputed, written, field="id", hint=hint, kind=Kind.ID)
+        raise FieldError(recomputed, written, path=("id",), hint=hint, kind=Kind.ID)
 
 
 @frozen(kw_only=True)
@@ -238,8 +237,18 @@ class Manifest:
 
     def __attrs_post_init__(self) -> None:
         if not self.artifacts:
-            raise FieldError("at least one entry", "none", field="artifacts")
-        ids = Counter(entry.id for entry in self.artifacts)
-        for name, times in ids.items():
-            if times > 1:
-                raise FieldError("each id once", f"{name} {times} times", field="artifacts", kind=Kind.ID)
+            raise FieldError("at least one entry", "none", path=("artifacts",))
+        first_use: dict[EntryId, int] = {}
+        for index, entry in enumerate(self.artifacts):
+            check_unused(entry.id, index, first_use.setdefault(entry.id, index))
+
+
+def check_unused(written: str, index: int, first: int) -> None:
+    """An id is used once in a manifest; `first` is the index of the first entry that has it.
+
+    Raises:
+        FieldError: it isn't.
+    """
+    if first != index:
+        found = f"{written}, which artifacts[{first}] has too"
+        raise FieldError("an id of its own", found, path=("artifacts", index, "id"), kind=Kind.ID)

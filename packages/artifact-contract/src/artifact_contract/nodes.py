@@ -53,6 +53,10 @@ Node: TypeAlias = Scalar | Mapping | Sequence
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_YAML_WORDS = {
+    **{"None": "null", "True": "true", "False": "false"},
+    **{"inf": ".inf", "-inf": "-.inf", "nan": ".nan"},
+}
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
@@ -100,13 +104,18 @@ def _resolve(text: str) -> PlainValue:
 
 def _number(text: str) -> PlainValue:
     # int() refuses more than 4300 digits: such a text is a name that looks like a number, not a quantity
-    if _INT.match(text):
-        return int(text) if len(text) < 4000 else text
-    if _BASED.match(text):
-        return int(text, 0)
-    if _SPECIAL_FLOAT.match(text):
-        return float(text.replace(".", "", 1))
-    return float(text) if _FLOAT.match(text) else text
+    if len(text) > 4000:
+        return text
+    readers = ((_INT, int), (_BASED, _based), (_SPECIAL_FLOAT, _special), (_FLOAT, float))
+    return next((read(text) for form, read in readers if form.match(text)), text)
+
+
+def _based(text: str) -> int:
+    return int(text, 0)
+
+
+def _special(text: str) -> float:
+    return float(text.replace(".", "", 1))
 
 
 def from_python(value: object) -> Node:
@@ -119,12 +128,8 @@ def from_python(value: object) -> Node:
         return value
     if isinstance(value, str):
         return Scalar(value, plain=resolves_to_string(value))
-    if value is None:
-        return Scalar("null")
-    if isinstance(value, bool):
-        return Scalar("true" if value else "false")
-    if isinstance(value, (int, float)):
-        return Scalar(_number_text(value))
+    if value is None or isinstance(value, (bool, int, float)):
+        return Scalar(_plain_text(value))
     if isinstance(value, AnyMapping):
         return Mapping({_key(key): from_python(item) for key, item in value.items()})
     if isinstance(value, AnySequence) and not isinstance(value, (bytes, bytearray)):
@@ -138,9 +143,9 @@ def _key(key: object) -> str:
     return key
 
 
-def _number_text(value: float) -> str:
+def _plain_text(value: float | None) -> str:
     text = repr(value)
-    return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(text, text)
+    return _YAML_WORDS.get(text, text)
 
 
 def mapping(**items: object) -> Mapping:

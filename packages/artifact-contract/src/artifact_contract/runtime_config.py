@@ -16,7 +16,7 @@ from artifact_contract.config_fields import (
     read_fields,
     text,
 )
-from artifact_contract.config_types import (
+from artifact_contract.config_files import (
     CONFIG_FILES,
     FUNCTIONS_FILE,
     IMAGE_IMPORT_FILE,
@@ -25,6 +25,8 @@ from artifact_contract.config_types import (
     RESOURCE_KEYS,
     RESOURCES_FILE,
     ROUTING_FILE,
+)
+from artifact_contract.config_types import (
     Defaults,
     Function,
     FunctionsConfig,

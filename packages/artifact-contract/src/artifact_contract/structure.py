@@ -61,7 +61,7 @@ def _problems(error: BaseException, path: tuple[Step, ...], places: Places) -> I
         for inner in others:
             yield from _problems(inner, path, places)
     elif isinstance(error, FieldError):
-        full = (*path, error.field) if error.field else path
+        full = (*path, *error.path)
         yield error.at(places.of(full), field_text(full))
     else:
         raise error
@@ -139,7 +139,7 @@ def _texts(value: object, _: Any) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise FieldError("a mapping of texts", _found(value))
     wrong = [
-        FieldError("a text", _found(item), field=key) for key, item in value.items() if not _is_text(item)
+        FieldError("a text", _found(item), path=(key,)) for key, item in value.items() if not _is_text(item)
     ]
     if wrong:
         raise ClassValidationError("texts", wrong, dict)

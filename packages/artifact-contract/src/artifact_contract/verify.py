@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from artifact_contract.config_types import REQUIRED_FILES
+from artifact_contract.config_files import REQUIRED_FILES
 from artifact_contract.digests import Sha256, parse_sha256, same_digest
 from artifact_contract.errors import ArtifactError, FieldError, Kind, Place, Problem, Severity
 from artifact_contract.manifest import LoadedManifest
