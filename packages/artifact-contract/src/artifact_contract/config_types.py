@@ -11,16 +11,39 @@ from types import MappingProxyType
 
 from attrs import evolve, field, frozen
 
-# the names of the files belong to what is read from them: whoever works with the types finds them here too
-from artifact_contract.config_files import CONFIG_FILES as CONFIG_FILES
-from artifact_contract.config_files import FUNCTIONS_FILE as FUNCTIONS_FILE
-from artifact_contract.config_files import IMAGE_IMPORT_FILE as IMAGE_IMPORT_FILE
-from artifact_contract.config_files import PAYLOAD_VERSIONS as PAYLOAD_VERSIONS
-from artifact_contract.config_files import REQUIRED_FILES as REQUIRED_FILES
-from artifact_contract.config_files import RESOURCE_KEYS as RESOURCE_KEYS
-from artifact_contract.config_files import RESOURCES_FILE as RESOURCES_FILE
-from artifact_contract.config_files import ROUTING_FILE as ROUTING_FILE
+from artifact_contract.config_files import (
+    CONFIG_FILES,
+    FUNCTIONS_FILE,
+    IMAGE_IMPORT_FILE,
+    PAYLOAD_VERSIONS,
+    REQUIRED_FILES,
+    RESOURCE_KEYS,
+    RESOURCES_FILE,
+    ROUTING_FILE,
+)
 from artifact_contract.nodes import PlainValue
+
+__all__ = [
+    "CONFIG_FILES",
+    "FUNCTIONS_FILE",
+    "IMAGE_IMPORT_FILE",
+    "PAYLOAD_VERSIONS",
+    "REQUIRED_FILES",
+    "RESOURCES_FILE",
+    "RESOURCE_KEYS",
+    "ROUTING_FILE",
+    "Defaults",
+    "Function",
+    "FunctionsConfig",
+    "ImageImport",
+    "ImageImportEntry",
+    "ResourcesConfig",
+    "Route",
+    "RuntimeConfig",
+    "Scaling",
+    "ScheduleEvent",
+    "with_defaults",
+]
 
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 NO_EXTRA: Mapping[str, PlainValue] = MappingProxyType({})
