@@ -1,1 +1,1 @@
-"""See README.md."""
+"""Creates, measures and destroys workers. See README.md."""

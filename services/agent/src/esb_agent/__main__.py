@@ -1,0 +1,7 @@
+"""`python -m esb_agent`."""
+
+import sys
+
+from esb_agent.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""One driver a way of running workers; all behind `port.Driver`."""

@@ -1,0 +1,149 @@
+"""What functions print: a JSON line each, in one file a function, bounded in size.
+
+{"time": "2025-01-31T12:00:00.000Z", "worker": "hello-1", "stream": "stdout", "request_id": "...", "line":
+"..."}
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+# Read at a time: little, so that a function that floods its output slows itself down and no other.
+READ_BYTES = 16 * 1024
+# A longer line is cut into pieces of this length.
+MAX_LINE_BYTES = 64 * 1024
+# What is read at the end of a call to have all that it printed.
+MAX_DRAIN_BYTES = 256 * 1024
+
+
+class LogFile:
+    """Appends lines; over `max_bytes` the file becomes `.1`, that `.2`, and so on up to `backups`."""
+
+    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._backups = backups
+        self._file: BinaryIO | None = None
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append whole lines. A full disk loses them: a function's output is not worth the function."""
+        if self._file and self._size + len(data) > self._max_bytes:
+            self._rotate()
+        with suppress(OSError):
+            if not self._file:
+                self._file = self._path.open("ab", buffering=0)
+                self._size = self._path.stat().st_size
+            self._size += self._file.write(data)
+
+    def _rotate(self) -> None:
+        self.close()
+        with suppress(FileNotFoundError):
+            for number in range(self._backups, 0, -1):
+                older = self._path.with_name(f"{self._path.name}.{number}")
+                newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
+                if newer.exists():
+                    newer.replace(older)
+
+    def close(self) -> None:
+        """Close the file; a later write opens it again."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+
+class LogFiles:
+    """One file a function, shared by its workers."""
+
+    def __init__(self, directory: Path, max_bytes: int, backups: int) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._backups = backups
+        self._files: dict[str, LogFile] = {}
+
+    def of(self, function: str) -> LogFile:
+        """The function's file."""
+        if function not in self._files:
+            path = self._directory / f"{function}.log"
+            self._files[function] = LogFile(path, self._max_bytes, self._backups)
+        return self._files[function]
+
+    def close(self) -> None:
+        """Close all."""
+        for file in self._files.values():
+            file.close()
+
+
+class Capture:
+    """Reads one worker's stdout or stderr until it closes. `request_id()` is of the call in flight, or ""."""
+
+    def __init__(self, file: LogFile, worker_id: str, stream: str, request_id: Callable[[], str]) -> None:
+        self._file = file
+        self._worker_id = worker_id
+        self._stream = stream
+        self._request_id = request_id
+        self._rest = b""
+        self._fd = -1
+
+    def open(self) -> int:
+        """Start reading. Returns the descriptor to write to, the caller's to close."""
+        self._fd, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._fd, False)
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+        return writer
+
+    def _read(self) -> int:
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if not data:
+            self.close()
+            return 0
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        while len(self._rest) >= MAX_LINE_BYTES:
+            lines.append(self._rest[:MAX_LINE_BYTES])
+            self._rest = self._rest[MAX_LINE_BYTES:]
+        self._write(lines)
+        return len(data)
+
+    def _write(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        head = {
+            "time": time,
+            "worker": self._worker_id,
+            "stream": self._stream,
+            "request_id": self._request_id(),
+        }
+        texts = [
+            json.dumps({**head, "line": line.decode("utf-8", "replace")}, ensure_ascii=False)
+            for line in lines
+        ]
+        self._file.write(("\n".join(texts) + "\n").encode())
+
+    def drain(self) -> None:
+        """Read what is there now: called when a call ends, so that its output is told from the next one's."""
+        left = MAX_DRAIN_BYTES
+        while self._fd >= 0 and left > 0 and (size := self._read()):
+            left -= size
+        self._flush()
+
+    def close(self) -> None:
+        """Stop reading; an unfinished line is written as one."""
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rest:
+            self._write([self._rest])
+            self._rest = b""

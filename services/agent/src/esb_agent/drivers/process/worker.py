@@ -1,0 +1,179 @@
+"""One worker: a process, its two servers, its log, and the exchange between them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+from esb_agent import unix_socket
+from esb_agent.drivers.process import loopback
+from esb_agent.drivers.process.environment import ACCOUNT, DEFAULT_REGION
+from esb_agent.drivers.process.exchange import Exchange
+from esb_agent.drivers.process.invoke_api import MAX_EVENT_BYTES, CallDefaults, InvokeApi
+from esb_agent.drivers.process.keeper.messages import Started
+from esb_agent.drivers.process.logs import Capture, LogFile
+from esb_agent.drivers.process.payloads import Ending, init_ended, init_timed_out, timed_out
+from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
+from esb_agent.errors import InitFailedError
+from esb_agent.http_connection import Connection
+from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
+
+
+@frozen(kw_only=True)
+class Paths:
+    """What is this worker's alone.
+
+    A directory, in it one for temporary files, and the socket its calls come in by.
+    """
+
+    directory: Path
+    temporary: Path
+    socket: Path
+
+
+class ProcessWorker:
+    """From before its process until after it.
+
+    `kill` ends the process and all it started, and returns at once.
+    """
+
+    def __init__(
+        self, identity: Identity, spec: FunctionSpec, paths: Paths, log: LogFile, kill: Callable[[str], None]
+    ) -> None:
+        self.identity = identity
+        self.spec = spec
+        self.paths = paths
+        self.process: Started | None = None
+        self.spawning = False
+        self.exited = asyncio.Event()
+        self.rss_peak_bytes = 0
+        self.created = time.time()
+        self.init_seconds = 0.0
+        self.exchange = Exchange(
+            on_ready=self._on_ready,
+            on_init_error=self._fail_init,
+            on_timeout=lambda seconds: self.end(timed_out(seconds)),
+            before_answer=self._drain,
+        )
+        self._kill = kill
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._servers: list[asyncio.Server] = []
+        self._captures = [
+            Capture(log, identity.worker_id, stream, lambda: self.exchange.request_id)
+            for stream in ("stdout", "stderr")
+        ]
+
+    @property
+    def run(self) -> str:
+        """Names this worker and none before or after it with the same worker id."""
+        return self.paths.directory.name
+
+    @property
+    def state(self) -> WorkerState:
+        """As the exchange tells it."""
+        exchange = self.exchange
+        if exchange.ending:
+            return WorkerState.EXITED
+        if not exchange.initialised:
+            return WorkerState.STARTING
+        if exchange.paused:
+            return WorkerState.PAUSED
+        return WorkerState.BUSY if exchange.busy else WorkerState.READY
+
+    def view(self) -> Worker:
+        """As callers see it."""
+        return Worker(
+            identity=self.identity,
+            function=self.spec.name,
+            image=self.spec.image,
+            spec_digest=self.spec.digest(),
+            state=self.state,
+            address=f"unix:{self.paths.socket}",
+            created_unix_ms=int(self.created * 1000),
+            init_ms=round(self.init_seconds * 1000),
+            exit_reason=self.exchange.ending.reason if self.exchange.ending else "",
+        )
+
+    async def open_servers(self) -> str:
+        """Listen for its runtime and for its callers. Returns the runtime's `host:port`."""
+        loop = asyncio.get_running_loop()
+        region = self.spec.environment.get("AWS_REGION", DEFAULT_REGION)
+        arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{self.spec.name}"
+        runtime_api = RuntimeApi(self.exchange)
+        invoke_api = InvokeApi(self.exchange, CallDefaults(arn.encode(), self.spec.timeout_ms / 1000))
+        runtime = await loop.create_server(
+            lambda: Connection(runtime_api, MAX_RESPONSE_BYTES, loopback.same_user), "127.0.0.1", 0
+        )
+        self._servers.append(runtime)
+        calls = await loop.create_unix_server(
+            lambda: Connection(invoke_api, MAX_EVENT_BYTES), sock=unix_socket.bind(self.paths.socket)
+        )
+        self._servers.append(calls)
+        return f"127.0.0.1:{runtime.sockets[0].getsockname()[1]}"
+
+    def open_pipes(self) -> tuple[int, int]:
+        """Read its output. Returns what it writes to, stdout and stderr, the caller's to close."""
+        stdout, stderr = self._captures
+        return stdout.open(), stderr.open()
+
+    async def wait_ready(self, seconds: float) -> None:
+        """Return when it can take a call.
+
+        Raises:
+            InitFailedError: it reported an error, ended, or took too long.
+        """
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ready), seconds)
+        except TimeoutError:
+            raise InitFailedError(init_timed_out(seconds).decode()) from None
+
+    def check_not_ended(self) -> None:
+        """Raises InitFailedError when it was destroyed while it was being made."""
+        if self.exchange.ending:
+            raise InitFailedError(init_ended(self.exchange.ending).decode())
+
+    def _on_ready(self) -> None:
+        self.init_seconds = time.time() - self.created
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _fail_init(self, payload: bytes) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(InitFailedError(payload.decode("utf-8", "replace")))
+            # Whoever waited may have been cancelled; then nobody is to be told.
+            self._ready.exception()
+
+    def _drain(self) -> None:
+        for capture in self._captures:
+            capture.drain()
+
+    def end(self, ending: Ending) -> None:
+        """Kill it, and answer the call it holds; the first ending counts."""
+        if self.exchange.ending:
+            return
+        if self.spawning:
+            self._kill(self.run)
+        self.exchange.end(ending, time.time())
+        self._fail_init(init_ended(ending))
+
+    def process_ended(self, ending: Ending) -> None:
+        """Its process is gone, and all it started.
+
+        `ending` counts unless it was being killed for a reason already.
+        """
+        self.exchange.end(ending, time.time())
+        self._fail_init(init_ended(ending))
+        for capture in self._captures:
+            capture.drain()
+            capture.close()
+        self.exited.set()
+
+    def close(self) -> None:
+        """Stop listening and reading."""
+        for server in self._servers:
+            server.close()
+        for capture in self._captures:
+            capture.close()
+        self.paths.socket.unlink(missing_ok=True)

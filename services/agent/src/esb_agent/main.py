@@ -1,0 +1,88 @@
+"""The agent's process: configuration in, server up, signal, server down.
+
+The only place that reads environment variables.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from importlib.metadata import version
+
+import structlog
+import uvloop
+
+from esb_agent.config import Config, parse_config
+from esb_agent.drivers.process.driver import ProcessDriver
+from esb_agent.errors import ConfigError
+from esb_agent.fleet import Fleet
+from esb_agent.metrics import serve_metrics
+from esb_agent.server import serve
+
+log = structlog.get_logger()
+WRONG_CONFIG = 2
+# For answers to calls that are already in a handler.
+GRACE_SECONDS = 1.0
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT. 0 stopped, 2 wrongly configured (one line on stderr says how)."""
+    configure_logs()
+    try:
+        config = parse_config(os.environ, sys.executable)
+        uvloop.run(run(config))
+    except ConfigError as error:
+        sys.stderr.write(f"esb-agent: {error}\n")
+        return WRONG_CONFIG
+    return 0
+
+
+def configure_logs() -> None:
+    """JSON lines on stderr."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+async def run(config: Config) -> None:
+    """The whole life of an agent.
+
+    Raises:
+        ConfigError: it cannot start as configured.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    driver = ProcessDriver(config.process)
+    await driver.start()
+    fleet = Fleet(driver)
+    try:
+        server = await serve(fleet, config.socket, version("esb-agent"))
+        metrics = await serve_metrics(driver, config.metrics_port) if config.metrics_port else None
+        log.info(
+            "agent ready",
+            address=f"unix:{config.socket}",
+            driver=driver.name,
+            problems=await driver.problems(),
+        )
+        await stop.wait()
+        log.info("agent stopping")
+        # First no new workers; then the calls in flight; then what is left.
+        stopping = asyncio.create_task(server.stop(GRACE_SECONDS))
+        await fleet.close()
+        await stopping
+        if metrics:
+            metrics.close()
+        config.socket.unlink(missing_ok=True)
+    finally:
+        await fleet.close()

@@ -1,0 +1,98 @@
+"""Prometheus metrics of all workers, on a loopback port, when one is configured."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from esb_agent.drivers.port import Driver
+from esb_agent.errors import AgentError, ConfigError
+from esb_agent.http_connection import Connection, Peer, Request
+from esb_agent.model import Worker, WorkerMetrics
+
+PLAIN = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+LABELS = ("function", "worker")
+Sample = tuple[Worker, WorkerMetrics]
+
+
+class Snapshot(Collector):
+    """What was measured at one moment."""
+
+    def __init__(self, workers: Sequence[Worker], samples: Sequence[Sample]) -> None:
+        self._workers = workers
+        self._samples = samples
+
+    def collect(self) -> Iterable[Metric]:
+        """One family a figure."""
+        states = GaugeMetricFamily("esb_agent_workers", "Workers by state", labels=("function", "state"))
+        for (function, state), count in Counter((w.function, w.state.value) for w in self._workers).items():
+            states.add_metric((function, state), count)
+        rss = GaugeMetricFamily("esb_worker_resident_bytes", "Resident memory", labels=LABELS)
+        processes = GaugeMetricFamily("esb_worker_processes", "Processes", labels=LABELS)
+        cpu = CounterMetricFamily("esb_worker_cpu_seconds", "CPU time", labels=LABELS)
+        calls = CounterMetricFamily("esb_worker_invocations", "Calls handed to the worker", labels=LABELS)
+        errors = CounterMetricFamily("esb_worker_errors", "Of these, answered with an error", labels=LABELS)
+        for worker, measured in self._samples:
+            labels = (worker.function, worker.identity.worker_id)
+            rss.add_metric(labels, measured.rss_bytes)
+            processes.add_metric(labels, measured.processes)
+            cpu.add_metric(labels, measured.cpu_seconds)
+            calls.add_metric(labels, measured.invocations)
+            errors.add_metric(labels, measured.errors)
+        return states, rss, processes, cpu, calls, errors
+
+
+async def measure(driver: Driver) -> bytes:
+    """The exposition text."""
+    workers = await driver.list_workers()
+    samples: list[Sample] = []
+    for worker in workers:
+        try:
+            samples.append((worker, await driver.metrics(worker.identity.worker_id)))
+        except AgentError:
+            # It has exited: it counts among the states, and uses nothing.
+            continue
+    registry = CollectorRegistry()
+    registry.register(Snapshot(workers, samples))
+    return generate_latest(registry)
+
+
+class MetricsApi:
+    """`GET /metrics`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_request(self, peer: Peer, request: Request) -> None:
+        """Measure, then answer."""
+        if (request.method, request.path) != (b"GET", b"/metrics"):
+            peer.answer(404, PLAIN, b"GET /metrics\n")
+            return
+        task = asyncio.create_task(self._answer(peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, peer: Peer) -> None:
+        peer.answer(200, PLAIN, await measure(self._driver))
+
+    def on_oversized(self, peer: Peer, request: Request) -> None:
+        """Nobody sends metrics here."""
+        peer.answer(413, PLAIN, b"GET /metrics\n")
+
+    def on_gone(self, peer: Peer) -> None:
+        """Nothing to forget."""
+
+
+async def serve_metrics(driver: Driver, port: int) -> asyncio.Server:
+    """Serve on 127.0.0.1. Raises ConfigError when the port is taken."""
+    api = MetricsApi(driver)
+    try:
+        return await asyncio.get_running_loop().create_server(lambda: Connection(api, 0), "127.0.0.1", port)
+    except OSError as error:
+        raise ConfigError(
+            f"ESB_AGENT_METRICS_PORT: port {port} cannot be listened on: {error.strerror}"
+        ) from error

@@ -1,0 +1,220 @@
+"""Tiny OCI layouts, a process driver over them, and a caller."""
+
+import asyncio
+import gzip
+import hashlib
+import http.client
+import io
+import json
+import socket
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
+from esb_agent.model import FunctionSpec, Identity
+
+INVOCATIONS = "/2015-03-31/functions/function/invocations"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+
+class Layout:
+    """An OCI image layout that a test fills."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.manifests = []
+        (path / "blobs/sha256").mkdir(parents=True)
+        (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        self.write_index()
+
+    def write_index(self):
+        text = json.dumps({"schemaVersion": 2, "manifests": self.manifests})
+        temporary = self.path / ".index.json"
+        temporary.write_text(text)
+        temporary.replace(self.path / "index.json")
+
+    def blob(self, data: bytes, media_type: str) -> dict:
+        digest = hashlib.sha256(data).hexdigest()
+        (self.path / "blobs/sha256" / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def blob_path(self, descriptor: dict) -> Path:
+        return self.path / "blobs/sha256" / descriptor["digest"].removeprefix("sha256:")
+
+    def image(self, ref: str, *layers: bytes, config: dict | None = None, gzipped: bool = False) -> dict:
+        """Add an image; returns its manifest."""
+        kind = "application/vnd.oci.image.layer.v1.tar" + ("+gzip" if gzipped else "")
+        blobs = [self.blob(gzip.compress(layer) if gzipped else layer, kind) for layer in layers]
+        config_blob = self.blob(
+            json.dumps({"architecture": "amd64", "os": "linux", "config": config or {}}).encode(),
+            "application/vnd.oci.image.config.v1+json",
+        )
+        manifest = {"schemaVersion": 2, "config": config_blob, "layers": blobs}
+        descriptor = self.blob(json.dumps(manifest).encode(), "application/vnd.oci.image.manifest.v1+json")
+        self.manifests.append({**descriptor, "annotations": {REF_NAME: ref}})
+        self.write_index()
+        return manifest
+
+    def function(self, ref: str, code: str, config: dict | None = None, **files: str) -> dict:
+        """Add a Python function whose handler is app.handler."""
+        tree = {"var/task/app.py": code, **files}
+        config = {"Cmd": ["app.handler"], "WorkingDir": "/var/task", **(config or {})}
+        return self.image(ref, make_tar(tree), config=config)
+
+
+def make_tar(files: dict) -> bytes:
+    """path -> text, bytes, None (a directory) or a TarInfo."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, content in files.items():
+            if isinstance(content, tarfile.TarInfo):
+                content.name = path
+                archive.addfile(content)
+                continue
+            info = tarfile.TarInfo(path)
+            info.mode = 0o755 if content is None else 0o644
+            if content is None:
+                info.type = tarfile.DIRTYPE
+                archive.addfile(info)
+                continue
+            data = content.encode() if isinstance(content, str) else content
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def tar():
+    return make_tar
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(tmp_path / "layout")
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float = 30):
+        super().__init__("worker", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+@attrs.frozen
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        return self.headers.get("x-amz-function-error", "")
+
+    @property
+    def gone(self) -> str:
+        return self.headers.get("x-esb-worker-gone", "")
+
+
+def call_now(address: str, payload: bytes, headers: dict | None = None) -> Answer:
+    connection = UnixConnection(address.removeprefix("unix:"))
+    try:
+        connection.request("POST", INVOCATIONS, payload, headers or {})
+        response = connection.getresponse()
+        body = response.read()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def call():
+    """POST a payload (bytes, or anything as JSON) to a worker's address, without blocking the agent."""
+
+    async def caller(worker, payload=None, **headers) -> Answer:
+        data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await asyncio.to_thread(call_now, worker.address, data, named)
+
+    return caller
+
+
+@pytest.fixture
+def until():
+    """Wait until a condition holds."""
+
+    async def wait(condition, seconds=10.0):
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+            await asyncio.sleep(0.01)
+        return found
+
+    return wait
+
+
+class Box:
+    """A process driver and short ways to use it."""
+
+    def __init__(self, layout: Layout, driver: ProcessDriver, state: Path):
+        self.layout = layout
+        self.driver = driver
+        self.state = state
+        self.count = 0
+
+    async def worker(
+        self, code: str, *, config: dict | None = None, files: dict | None = None, owner="box", **spec
+    ):
+        """A worker of a new function with this code."""
+        self.count += 1
+        ref = f"demo-dev-f{self.count}:1"
+        self.layout.function(ref, code, config, **(files or {}))
+        return await self.more(ref, owner=owner, **spec)
+
+    async def more(self, ref: str, *, worker_id: str = "", owner="box", **spec):
+        """Another worker of an image."""
+        self.count += 1
+        spec = {"name": f"f{self.count}", "image": ref, "timeout_ms": 5000, "memory_mb": 256, **spec}
+        identity = Identity(owner_id=owner, worker_id=worker_id or f"w{self.count}")
+        return await self.driver.create(identity, FunctionSpec(**spec))
+
+    def pid(self, worker) -> int:
+        return self.driver._workers[worker.identity.worker_id].process.pid
+
+    def log(self, worker) -> list[dict]:
+        path = self.state / "logs" / f"{worker.function}.log"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture(params=["fork", "exec"])
+def start_mode(request):
+    return request.param
+
+
+@pytest.fixture
+async def box(layout, tmp_path, start_mode):
+    state = tmp_path / "state"
+    config = ProcessConfig(
+        state_dir=state,
+        layout=layout.path,
+        python=sys.executable,
+        init_seconds=10.0,
+        drain_seconds=0.0,
+        fork=start_mode == "fork",
+    )
+    driver = ProcessDriver(config)
+    await driver.start()
+    try:
+        yield Box(layout, driver, state)
+    finally:
+        await driver.close()
