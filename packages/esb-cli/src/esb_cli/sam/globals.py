@@ -1,6 +1,6 @@
 """Merges the Globals section into the resources it is for, before anything is evaluated, as SAM does.
 
-Mappings are merged key by key, lists are joined (the global items first), and for anything else, and for values
+Mappings are merged key by key, lists are joined (the global items first); for anything else, and for values
 of different kinds, what stands at the resource wins. An intrinsic function counts as one value.
 """
 

@@ -3,9 +3,12 @@
 Scalars keep their text: nothing is taken for a number, a boolean or a date.
 """
 
+import re
+
 from artifact_contract.nodes import Mapping
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scanner import ScannerError
 
 from esb_cli.sam.compose import ReadingStopped, Spot, compose
 from esb_cli.sam.report import Report
@@ -13,6 +16,7 @@ from esb_cli.sam.yaml_errors import explain
 
 __all__ = ["MAX_BYTES", "load_template"]
 
+_BLANK_START = re.compile(r"([|>][-+0-9]*[ \t]*(?:#[^\n]*)?\r?\n)((?:[ \t]*\r?\n)+)")
 MAX_BYTES = 1024 * 1024  # CloudFormation takes no larger template
 
 
@@ -24,7 +28,7 @@ def load_template(data: bytes, report: Report) -> Mapping | None:
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # JSON may be indented with tabs, YAML may not; columns stay the same
     try:
-        return compose(YAML(typ="safe", pure=True).parse(text), report)
+        return _parse(text, report)
     except ReadingStopped:
         return None
     except YAMLError as error:
@@ -34,6 +38,17 @@ def load_template(data: bytes, report: Report) -> Mapping | None:
         # the parser converts escapes and %YAML versions with chr() and int() and lets their errors out
         report.problem(Spot(1, 1), "", "YAML or JSON", str(error))
     return None
+
+
+def _parse(text: str, report: Report) -> Mapping | None:
+    try:
+        return compose(YAML(typ="safe", pure=True).parse(text), report)
+    except ScannerError as error:
+        # ruamel refuses text that begins with a blank line which is indented less than the text; it is fine
+        if "more indented follow up line" not in str(error):
+            raise
+    emptied = _BLANK_START.sub(lambda match: match[1] + "\n" * match[2].count("\n"), text)
+    return compose(YAML(typ="safe", pure=True).parse(emptied), report)
 
 
 def _decode(data: bytes, report: Report) -> str | None:

@@ -172,11 +172,11 @@ class _Check:
             fits = re.fullmatch(pattern.text, text)
         except re.error as error:
             # CloudFormation's patterns are Java's, which knows a little more
-            lost = f"the pattern {quote(pattern.text)} isn't checked: {error}"
+            lost = f"the pattern {pattern.text} isn't checked: {error}"
             self.report.finding(Owner(self.parameter.name, "Parameter"), pattern, lost)
         else:
             if fits is None:
-                self._wrong("AllowedPattern", f"a value like {quote(pattern.text)}", text)
+                self._wrong("AllowedPattern", f"a value that {pattern.text} describes", text)
 
     def _bounds(self, text: str) -> None:
         length, number = Decimal(len(text)), _number(text)

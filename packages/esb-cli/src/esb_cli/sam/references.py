@@ -1,15 +1,16 @@
 """What `Ref` and `Fn::GetAtt` give on a box: pseudo parameters, and the names and ARNs of resources.
 
-A resource that has no name on a box, or an attribute only AWS knows, gives an `Unknown`; a name that is nowhere
-in the template, or a resource that its condition leaves out, is an error.
+A resource that has no name on a box, or an attribute only AWS knows, gives an `Unknown`; a name that is
+nowhere in the template, or a resource that its condition leaves out, is an error.
 """
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from hashlib import sha256
 
+from artifact_contract.nodes import Mapping
 from attrs import field, frozen
 
 from esb_cli.sam.evaluate import Evaluator
@@ -107,6 +108,7 @@ _ATTRIBUTES: dict[str, dict[str, _Attribute]] = {
     "AWS::IAM::Role": {"Arn": lambda s, name: f"arn:{s.partition}:iam::{s.account}:role/{name}"},
     "AWS::Logs::LogGroup": {"Arn": lambda s, name: s.arn("logs", f"log-group:{name}:*")},
 }
+_SUFFIXES = ("Role", "Version", "Alias", "Url", "Deployment", "EventInvokeConfig")
 _IMPLICIT = ("ServerlessRestApi", "ServerlessHttpApi", "ServerlessDeploymentApplication")
 
 
@@ -143,9 +145,12 @@ class References:
         return Text(text, line=at.line, column=at.column)
 
     def _elsewhere(self, name: str, attribute: str, at: Marked) -> Unknown:
-        first = name.partition(".")[0]
-        made = [it for it in self.resources if name.startswith(it)]
-        if first in self.resources or name.startswith(_IMPLICIT) or any(map(self._is_serverless, made)):
+        first = name.partition(".")[0]  # MyFunction.Alias
+        if (
+            first in self.resources
+            or name.startswith(_IMPLICIT)
+            or any(map(name.startswith, self._stems(name)))
+        ):
             reason = f"{name} is something that SAM makes on AWS and a box doesn't have"
             return Unknown(reason, at.line, at.column, resource=name)
         known = [*self.evaluator.parameters, *self.resources]
@@ -156,8 +161,15 @@ class References:
         )
         return self.evaluator.wrong(at, _function(attribute), expected, name, hint)
 
-    def _is_serverless(self, logical_id: str) -> bool:
-        return self.resources[logical_id].type.startswith("AWS::Serverless::")
+    def _stems(self, name: str) -> Iterator[str]:
+        """How the names begin that SAM gives to what it makes for the resources (MyFunctionRole)."""
+        for logical_id, resource in self.resources.items():
+            if resource.type.startswith("AWS::Serverless::") and name.startswith(logical_id):
+                events = resource.properties.items.get("Events")
+                own = events.items if isinstance(events, Mapping) else ()
+                yield from (logical_id + suffix for suffix in (*_SUFFIXES, *own))
+                if name.endswith("Stage"):
+                    yield logical_id
 
     def _ref(self, resource: Resource, at: Marked) -> Value:
         name = self.name_of(resource, at)

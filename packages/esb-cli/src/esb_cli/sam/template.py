@@ -1,10 +1,12 @@
 """The sections of a template, each checked to be of the right kind; nothing in it is evaluated yet."""
 
+from difflib import get_close_matches
+
 from artifact_contract.nodes import Mapping, Node, Scalar, Sequence, describe, is_null
 from attrs import field, frozen
 
 from esb_cli.sam.compose import Spot
-from esb_cli.sam.report import Report
+from esb_cli.sam.report import Owner, Report
 
 __all__ = ["SAM_TRANSFORM", "Resource", "Template", "read_template"]
 
@@ -14,6 +16,10 @@ LANGUAGE_EXTENSIONS = "AWS::LanguageExtensions"
 _SECTIONS = (
     *("AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Rules", "Mappings"),
     *("Conditions", "Globals", "Resources", "Outputs", "Hooks"),
+)
+_ATTRIBUTES = (
+    *("Type", "Properties", "Condition", "Connectors", "CreationPolicy", "DeletionPolicy", "DependsOn"),
+    *("Description", "IgnoreGlobals", "Metadata", "UpdatePolicy", "UpdateReplacePolicy", "Version"),
 )
 
 
@@ -57,10 +63,7 @@ class Template:
 
 def read_template(root: Mapping, report: Report) -> Template:
     """The template that a file's root mapping holds; what is wrong goes to the report."""
-    for name in root.items:
-        if name not in _SECTIONS:
-            expected = f"a section of a template ({', '.join(_SECTIONS)})"
-            report.problem(_key_spot(root, name), name, expected, "an unknown one")
+    _refuse_sections(root, report)
     unusual: dict[str, Spot] = {}
     unusual |= {name: _key_spot(root, name) for name in ("Rules", "Hooks") if name in root.items}
     transforms = _transforms(root.items.get("Transform"), report)
@@ -81,6 +84,14 @@ def read_template(root: Mapping, report: Report) -> Template:
     )
     _check_transform(template, report)
     return template
+
+
+def _refuse_sections(root: Mapping, report: Report) -> None:
+    for name in root.items:
+        close = get_close_matches(name, _SECTIONS, n=1)
+        if name not in _SECTIONS and (close or "Resources" in root.items):  # else it's no template at all
+            hint = f"did you mean {close[0]}?" if close else f"these are: {', '.join(_SECTIONS)}"
+            report.problem(_key_spot(root, name), name, "a section of a template", "another key", hint)
 
 
 def _check_transform(template: Template, report: Report) -> None:
@@ -137,6 +148,10 @@ def _resource(logical_id: str, node: Node, spot: Spot, report: Report) -> Resour
     if not isinstance(kind, Scalar) or is_null(kind):
         report.problem(kind or spot, f"{where}.Type", "a resource type", describe(kind))
         return None
+    for name in node.items:
+        if name not in _ATTRIBUTES:
+            lost = f"the attribute {name}, which a resource doesn't have"
+            report.finding(Owner(logical_id, kind.text), _key_spot(node, name), lost)
     properties = node.items.get("Properties")
     if properties is None or is_null(properties):
         properties = Mapping(line=spot.line, column=spot.column)

@@ -10,6 +10,7 @@ _HINTS = (
     ("mapping values are not allowed", "quote a value that holds ': ', and check the indentation"),
     ("could not find expected ':'", "a key without ':' stands here, or the indentation is wrong"),
     ("cannot start any token", "quote a value that begins with a special character"),
+    ("found '<scalar>'", "text follows a closing quote, or the indentation doesn't fit the lines above"),
     ("expected <block end>", "the indentation doesn't fit the lines above"),
     ("expected the node content", "a value is missing"),
     ("found unexpected end of stream", "a quote or bracket isn't closed"),
