@@ -32,7 +32,7 @@ class Source:
 
     def record(self) -> SourceTemplate:
         """Return what the manifest keeps; secrets are not among it (contract §8)."""
-        parameters = {key: value for key, value in self.parameters.items() if key not in self.spec.secrets}
+        parameters = {key: value for key, value in self.parameters.items() if key not in self.spec.secret_parameters}
         return SourceTemplate(Text(self.name), file_digest(self.path.read_bytes()), parameters)
 
 

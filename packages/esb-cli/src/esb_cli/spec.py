@@ -116,6 +116,7 @@ def _interpret(resolution: Resolution, site: Site) -> DeploySpec:
         layers=layers.specs,
         findings=resolution.report.findings,
         secrets=_secrets(functions, resolution),
+        secret_parameters=tuple(name for name, it in resolution.evaluator.parameters.items() if it.secret),
     )
 
 

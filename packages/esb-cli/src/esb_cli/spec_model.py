@@ -160,8 +160,9 @@ class DeploySpec:
     """All that one template asks for.
 
     `layers` are the template's local layers, for resources.yml; each function names its own as well.
-    `secrets` names the NoEcho parameters that environment values refer to as `${NAME}`: they belong into
-    `required_secret_env`, and never into `source_template.parameters` (contract §8).
+    `secrets` names the NoEcho parameters that environment values refer to as `${NAME}`: what has to be in
+    `required_secret_env`. `secret_parameters` names all whose value is no default of the template: none of
+    them may stand in `source_template.parameters` (contract §8).
     """
 
     functions: tuple[FunctionSpec, ...] = ()
@@ -170,3 +171,4 @@ class DeploySpec:
     layers: tuple[LayerSpec, ...] = ()
     findings: tuple[Finding, ...] = ()
     secrets: tuple[str, ...] = ()
+    secret_parameters: tuple[str, ...] = ()

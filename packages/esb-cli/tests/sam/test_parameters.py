@@ -155,8 +155,31 @@ class TestSecrets:
         head = self.HEAD + "Conditions: {Has: !Not [!Equals [!Ref Password, '']]}\n"
         assert evaluate("!If [Has, a, b]", head=head, parameters={"Password": "hunter2"}) == "a"
 
-    def test_a_secret_without_a_value_cannot_name_anything(self, problems):
+    @pytest.mark.parametrize("given", [{}, {"Password": "hunter2"}])
+    @pytest.mark.parametrize(
+        "resource",
+        [
+            "{Type: AWS::S3::Bucket, Properties: {BucketName: !Ref Password}}",
+            "{Type: AWS::DynamoDB::Table, Properties: {KeySchema: [{AttributeName: !Ref Password}]}}",
+            "{Type: AWS::Lambda::Function, Properties: {Runtime: python3.12, Handler: a.b,"
+            " Code: {ZipFile: !Sub 'P = ${Password}'}}}",
+        ],
+    )
+    def test_a_secret_cannot_stand_anywhere_else(self, problems, given, resource):
+        template = self.HEAD + f"Resources: {{R: {resource}}}"
+        found = "\n".join(problems(template, parameters=given))
+        assert "found Password, which is NoEcho and may stand in environments only" in found
+        assert "hunter2" not in found
+
+    def test_a_condition_on_a_secret_needs_its_value(self, problems):
         template = (
-            self.HEAD + "Resources: {B: {Type: 'AWS::S3::Bucket', Properties: {BucketName: !Ref Password}}}\n"
+            self.HEAD
+            + """
+Conditions: {Has: !Not [!Equals [!Ref Password, '']]}
+Resources: {B: {Type: AWS::S3::Bucket, Condition: Has}}
+"""
         )
         assert "Password is NoEcho and has no value here" in problems(template)[0]
+
+    def test_every_secret_is_named_also_one_that_no_variable_uses(self, build, with_value):
+        assert build(with_value("a", head=self.HEAD)).secret_parameters == ("Password",)

@@ -7,6 +7,7 @@ refuse too (a reference to nothing, a wrong argument) becomes a problem in the r
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as AnyMapping
 from contextlib import contextmanager
+from enum import Enum
 
 from artifact_contract.nodes import Mapping, Node, Scalar, Sequence
 
@@ -19,6 +20,15 @@ __all__ = ["Evaluator", "Function", "Lookup", "NotKnownError"]
 
 MAX_TEXT = 1024 * 1024  # what one function may make; doubling references would fill the memory
 MAX_CHAIN = 50  # names and conditions that need each other
+
+
+class Secrets(Enum):
+    """What a NoEcho parameter gives: its value may not get into an artifact (contract §8)."""
+
+    REFUSED = "it isn't known"
+    NAMED = "${NAME}, which the box fills in (contract §9)"
+    OPEN = "its value: only for deciding a condition"
+
 
 Function = Callable[["Evaluator", Node, Mapping], Value | None]
 Lookup = Callable[[str, str, Marked], Value | None]  # (logical id, attribute or "", place of the reference)
@@ -52,13 +62,13 @@ class Evaluator:
         self.lookup: Lookup = lambda name, _attribute, at: self.wrong(at, "Ref", "a known name", name)
         self.secrets_used: dict[str, None] = {}
         self._functions = functions
-        self._hides_secrets = False
+        self._secrets = Secrets.REFUSED
         self._conditions: dict[str, bool | Unknown] = {}
         self._entered: list[str] = []
 
     def for_environment(self, node: Node) -> Value | None:
-        """The value of a node for an environment: a NoEcho parameter gives `${NAME}` (contract §8, §9)."""
-        with self._hiding_secrets(True):
+        """The value of a node for an environment, the one place where a secret may be named."""
+        with self._with(Secrets.NAMED):
             return self.value(node)
 
     def value(self, node: Node) -> Value | None:
@@ -101,9 +111,12 @@ class Evaluator:
         parameter = self.parameters.get(name)
         if parameter is None:
             return self.lookup(name, "", at)
-        if parameter.secret and self._hides_secrets:
+        if parameter.secret and self._secrets is Secrets.NAMED:
             self.secrets_used[name] = None
             return Text(f"${{{name}}}", line=at.line, column=at.column)
+        if parameter.secret and self._secrets is Secrets.REFUSED:
+            reason = f"{name}, which is NoEcho and may stand in environments only"
+            return Unknown(reason, at.line, at.column)
         if parameter.value is None:
             return Unknown(f"{name} is NoEcho and has no value here", at.line, at.column)
         texts = tuple(_known(text, at, plain=parameter.is_number) for text in parameter.texts)
@@ -164,7 +177,7 @@ class Evaluator:
             known = ", ".join(self.template.conditions.items) or "none"
             return self.wrong(at, "Condition", f"a condition of the template (there are: {known})", name)
         if name not in self._conditions:
-            with self.entering(f"condition {name}", at) as refused:
+            with self.entering(f"condition {name}", at) as refused, self._with(Secrets.OPEN):
                 self._conditions[name] = refused or self.truth(node)
         return self._conditions[name]
 
@@ -192,18 +205,18 @@ class Evaluator:
         else:
             self._entered.append(what)
             try:
-                with self._hiding_secrets(False):
+                with self._with(Secrets.REFUSED):
                     yield None
             finally:
                 self._entered.pop()
 
     @contextmanager
-    def _hiding_secrets(self, hides: bool) -> Iterator[None]:
-        before, self._hides_secrets = self._hides_secrets, hides
+    def _with(self, secrets: Secrets) -> Iterator[None]:
+        before, self._secrets = self._secrets, secrets
         try:
             yield
         finally:
-            self._hides_secrets = before
+            self._secrets = before
 
 
 def _known(text: str, at: Marked, *, plain: bool) -> Text | Unknown:
