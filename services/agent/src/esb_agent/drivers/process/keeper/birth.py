@@ -18,10 +18,16 @@ from typing import NoReturn
 from esb_agent.drivers.process.keeper.messages import Spawn
 
 PR_SET_PDEATHSIG = 1
-# What the runtime client and the handlers of most functions import, and what is safe to share with a fork.
-# Not awslambdaric itself: it reads its environment and starts its native client when imported.
+# What the runtime client and the handlers of most functions import, and what is safe to share with a fork. Of
+# awslambdaric only definitions: its other modules read their environment and start its native client when
+# imported, so they are for the fork.
 PRELOAD = (
     "argparse",
+    "awslambdaric.lambda_config",
+    "awslambdaric.lambda_context",
+    "awslambdaric.lambda_literals",
+    "awslambdaric.lambda_runtime_exception",
+    "awslambdaric.lambda_runtime_log_utils",
     "http",
     "importlib.metadata",
     "json",
@@ -115,7 +121,6 @@ def become(spawn: Spawn) -> None:
     os.environ.update(spawn.environment)
     time.tzset()
     sys.path[:0] = [spawn.directory, *filter(None, spawn.environment.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.path_importer_cache.clear()
     for name in [name for name in sys.modules if name.partition(".")[0] in ("esb_agent", "sitecustomize")]:
         del sys.modules[name]
     # `site` would have done this at start-up, with the function's PYTHONPATH.
