@@ -1,0 +1,55 @@
+"""One JSON line per request: who called what, how it ended, how long it took.
+
+Written past structlog's processors: they cost more than answering a request does. The line has their form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import BinaryIO, Protocol
+
+import orjson
+
+
+class Log(Protocol):
+    """What the gateway needs of a structlog logger."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Write a line."""
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Write a line that somebody should look at."""
+
+    def error(self, event: str, **fields: object) -> object:
+        """Write a line that somebody must look at."""
+
+    def exception(self, event: str, **fields: object) -> object:
+        """Write a line with the traceback of the exception that is being handled."""
+
+
+class AccessLog:
+    """Writes to a binary stream; without one (`on` is false) callers don't even gather the fields."""
+
+    def __init__(self, stream: BinaryIO | None, now: Callable[[], float]) -> None:
+        self._stream = stream
+        self._now = now
+        self.on = stream is not None
+
+    def write(self, fields: dict[str, object], seconds: float) -> None:
+        """Write the line of a finished request; `fields` is used up."""
+        if self._stream is None:
+            return
+        now = self._now()
+        fields["event"] = "request"
+        fields["level"] = "info"
+        fields["duration_ms"] = round(seconds * 1000, 3)
+        fields["timestamp"] = f"{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
+        self._stream.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))
+        self._stream.flush()
+
+
+@lru_cache(maxsize=8)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,152 @@
+"""The gateway as one ASGI application.
+
+/2015-03-31/…   Lambda Invoke API      /health   /metrics      everything else: routes of routing.yml
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, BinaryIO
+
+from attrs import field, frozen
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from esb_gateway.access_log import AccessLog, Log
+from esb_gateway.agent import Agent
+from esb_gateway.api_routes import ApiRoutes
+from esb_gateway.background import Background
+from esb_gateway.clock import Clock
+from esb_gateway.config import GatewayConfig
+from esb_gateway.delivery import Delivery
+from esb_gateway.deployment import Deployment, Served
+from esb_gateway.event_queue import MemoryEventQueue
+from esb_gateway.fleet import Fleet
+from esb_gateway.front import Front
+from esb_gateway.health import HealthEndpoint
+from esb_gateway.invoker import Invoker
+from esb_gateway.lambda_api import PREFIX, InvokeApi
+from esb_gateway.metrics import MetricsEndpoint
+from esb_gateway.pool import Channel, PoolTools
+from esb_gateway.proxy_request import ApiIdentity
+from esb_gateway.reload import Reloader
+from esb_gateway.scheduler import Scheduler
+from esb_gateway.stats import GatewayStats
+from esb_gateway.tracing import Ids
+from esb_gateway.worker_channel import WorkerChannel
+
+_SETTLE_SECONDS = 10.0
+
+
+@frozen
+class Deps:
+    """The world as the gateway sees it; tests bring their own. `middleware` runs before every endpoint."""
+
+    agent: Agent
+    log: Log
+    clock: Clock = field(factory=Clock)
+    access_stream: BinaryIO | None = None
+    open_channel: Callable[[str], Channel] = WorkerChannel
+    middleware: Sequence[Middleware] = ()
+
+
+class Gateway(Starlette):
+    """Starlette, with the two endpoints that take the load reached past its exception layers and its router.
+
+    Those cost as much as all that the gateway itself does for a call. Middleware runs before these two as
+    well.
+    """
+
+    def __init__(
+        self, *, invoke: ASGIApp, routes: ASGIApp, own: Mapping[str, ASGIApp], **options: Any
+    ) -> None:
+        super().__init__(routes=[Route(path, app) for path, app in own.items()], **options)
+        self._own = frozenset(own)
+        self._invoke = self._behind_middleware(invoke)
+        self._routes = self._behind_middleware(routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the lifespan."""
+        if scope["type"] != "http" or scope["path"] in self._own:
+            await super().__call__(scope, receive, send)
+        elif scope["path"].startswith(PREFIX):
+            await self._invoke(scope, receive, send)
+        else:
+            await self._routes(scope, receive, send)
+
+    def _behind_middleware(self, app: ASGIApp) -> ASGIApp:
+        for factory, args, options in reversed(self.user_middleware):
+            app = factory(app, *args, **options)
+        return app
+
+
+def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
+    """Return the application; it reads CONFIG_DIR and starts workers when its lifespan starts, not before."""
+    stats, background, ids = GatewayStats(), Background(deps.log), Ids()
+    run = secrets.token_hex(4)
+    tools = PoolTools(
+        agent=deps.agent,
+        open_channel=deps.open_channel,
+        new_worker_id=_worker_ids(run),
+        monotonic=deps.clock.monotonic,
+        background=background.start,
+        warn=deps.log.warning,
+    )
+    fleet = Fleet(config.box, tools, stats)
+    served = Served(Deployment(config.box))
+    invoker = Invoker(deps.clock)
+    delivery = Delivery(served, invoker, deps.log)
+    events = MemoryEventQueue(
+        delivery.deliver,
+        delivery.width,
+        limit=config.event_queue_limit,
+        stats=stats,
+        monotonic=deps.clock.monotonic,
+        background=background.start,
+    )
+    scheduler = Scheduler(config.box, events, stats, deps.log, clock=deps.clock, ids=ids)
+    reloader = Reloader(
+        config.config_dir, config.box, fleet, served, stats=stats, log=deps.log, on_change=scheduler.adopt
+    )
+    access = AccessLog(deps.access_stream, deps.clock.now)
+    front = Front(served=served, invoker=invoker, access=access, clock=deps.clock, ids=ids, log=deps.log)
+    identity = ApiIdentity(account_id=config.box.account, rest_stage=config.stage)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        loops = [background.start(fleet.clear_leftovers(lambda worker_id: worker_id.startswith(run)))]
+        await reloader.check()
+        for work in (reloader.keep_checking(), fleet.keep_tending(), scheduler.run()):
+            loops.append(background.start(work))
+        yield
+        for loop in loops:
+            loop.cancel()
+        left = await events.drain(config.drain_timeout)
+        if left:
+            deps.log.error("events lost at stop", events=left)
+        fleet.close()
+        await background.settle(_SETTLE_SECONDS)
+        await deps.agent.close()
+
+    return Gateway(
+        invoke=InvokeApi(front, events),
+        routes=ApiRoutes(front, identity),
+        own={
+            "/health": HealthEndpoint(served, reloader, deps.agent),
+            "/metrics": MetricsEndpoint(stats, fleet, events),
+        },
+        middleware=deps.middleware,
+        lifespan=lifespan,
+    )
+
+
+def _worker_ids(run: str) -> Callable[[str], str]:
+    """Ids that differ between runs: so the workers of an earlier run are told from our own."""
+    numbers = count(1)
+    return lambda function: f"{run}-{next(numbers)}-{re.sub(r'[^A-Za-z0-9._-]', '-', function)[:40]}"

@@ -1,0 +1,155 @@
+"""The gateway's settings, all from environment variables; README.md has the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import define, field, frozen
+
+from esb_gateway.deployment import Box
+from esb_gateway.pool import PoolLimits
+
+_T = TypeVar("_T")
+_WORKER_NAMES = frozenset(
+    {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+)
+_ENDPOINTS = "AWS_ENDPOINT_URL"
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class ConfigError(Exception):
+    """Settings that the gateway can't start with; one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+
+
+@frozen
+class GatewayConfig:
+    """Everything the gateway is told; times in seconds."""
+
+    config_dir: Path
+    agent_address: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    owner_id: str = "esb-gateway"
+    stage: str = "Prod"
+    access_log: bool = True
+    log_level: str = "info"
+    event_queue_limit: int = 10_000
+    drain_timeout: float = 30.0
+    box: Box = field(factory=Box)
+
+
+@define
+class _Reader:
+    """Reads variables and collects what is wrong with them. A set but empty variable counts as not set."""
+
+    environ: Mapping[str, str]
+    problems: list[str] = field(factory=list)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.environ.get(name) or default
+        if value is None:
+            self.problems.append(f"{name}: expected a value, found nothing")
+        return value or ""
+
+    def parsed(self, name: str, default: _T, parse: Callable[[str], _T], expected: str) -> _T:
+        value = self.environ.get(name)
+        if not value:
+            return default
+        try:
+            return parse(value)
+        except ValueError:
+            self.problems.append(f"{name}: expected {expected}, found {value!r}")
+            return default
+
+
+def read_config(environ: Mapping[str, str]) -> GatewayConfig:
+    """Read the settings.
+
+    Raises:
+        ConfigError: with all that is wrong, not only the first.
+    """
+    reader = _Reader(environ)
+    host = reader.text("ESB_GATEWAY_HOST", "127.0.0.1")
+    port = reader.parsed("ESB_GATEWAY_PORT", 8080, _port, "a port from 1 to 65535")
+    config = GatewayConfig(
+        config_dir=Path(reader.text("ESB_CONFIG_DIR")),
+        agent_address=reader.text("ESB_AGENT_ADDRESS"),
+        host=host,
+        port=port,
+        owner_id=reader.text("ESB_OWNER_ID", "esb-gateway"),
+        stage=reader.text("ESB_GATEWAY_STAGE", "Prod"),
+        access_log=reader.parsed("ESB_GATEWAY_ACCESS_LOG", True, _switch, "on or off"),
+        log_level=reader.parsed("ESB_GATEWAY_LOG_LEVEL", "info", _level, " or ".join(_LOG_LEVELS)),
+        event_queue_limit=reader.parsed("ESB_GATEWAY_EVENT_QUEUE", 10_000, _whole, "a whole number from 1"),
+        drain_timeout=reader.parsed("ESB_GATEWAY_DRAIN_TIMEOUT", 30.0, _seconds, "seconds from 0"),
+        box=_box(reader, host, port),
+    )
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return config
+
+
+def _box(reader: _Reader, host: str, port: int) -> Box:
+    region = reader.environ.get("AWS_REGION") or reader.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    limits = PoolLimits(
+        max=reader.parsed("ESB_GATEWAY_MAX_WORKERS", 10, _whole, "a whole number from 1"),
+        idle_timeout=reader.parsed("ESB_GATEWAY_IDLE_TIMEOUT", 300.0, _seconds, "seconds from 0"),
+        acquire_timeout=reader.parsed("ESB_GATEWAY_ACQUIRE_TIMEOUT", 10.0, _seconds, "seconds from 0"),
+        queue=reader.parsed("ESB_GATEWAY_QUEUE", 100, _whole, "a whole number from 1"),
+    )
+    return Box(
+        region=region,
+        worker_environment=worker_environment(reader.environ, region, f"http://{host}:{port}"),
+        variables=dict(reader.environ),
+        limits=limits,
+    )
+
+
+def worker_environment(environ: Mapping[str, str], region: str, own_url: str) -> dict[str, str]:
+    """Return what every worker gets: the box's endpoints, credentials and region.
+
+    Functions that invoke functions come back to this gateway, unless AWS_ENDPOINT_URL_LAMBDA says otherwise.
+    """
+    passed = {
+        name: value for name, value in environ.items() if name in _WORKER_NAMES or name.startswith(_ENDPOINTS)
+    }
+    defaults = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL_LAMBDA": own_url}
+    return {**defaults, **passed}
+
+
+def _port(text: str) -> int:
+    number = _whole(text)
+    if number > 65535:
+        raise ValueError(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ValueError(text)
+    return text == "on"
+
+
+def _level(text: str) -> str:
+    if text not in _LOG_LEVELS:
+        raise ValueError(text)
+    return text

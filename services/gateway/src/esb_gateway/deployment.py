@@ -1,0 +1,174 @@
+"""A runtime config made ready to serve: functions with their pools, the router, the schedules.
+
+    RuntimeConfig ─plan▶ Plan ─Fleet.adopt▶ Deployment, which replaces the one before in a single assignment
+
+Planning is pure and may fail; what fails leaves the deployment before it in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from artifact_contract.config_types import Function, RuntimeConfig, Scaling, with_defaults
+from artifact_contract.loader import LoadedConfig, expand_functions
+from attrs import field, frozen
+
+from esb_gateway.agent import WorkerSpec
+from esb_gateway.cron import ExpressionError, parse_expression
+from esb_gateway.invoker import Target
+from esb_gateway.pool import PoolLimits
+from esb_gateway.router import Route, Router
+from esb_gateway.schedules import Schedule
+
+_DEFAULT_TIMEOUT = 3
+_DEFAULT_MEMORY = 128
+RESERVED_PATHS = frozenset({"/health", "/metrics"})
+RESERVED_PREFIX = "/2015-03-31/"
+
+
+@frozen
+class Box:
+    """What holds for all functions: where the box pretends to be, what workers get, limits by default."""
+
+    region: str = "us-east-1"
+    account: str = "000000000000"
+    worker_environment: Mapping[str, str] = field(factory=dict)
+    variables: Mapping[str, str] = field(factory=dict)
+    limits: PoolLimits = field(factory=PoolLimits)
+
+    def arn(self, function: str) -> str:
+        """Return a function's ARN, without qualifier."""
+        return f"arn:aws:lambda:{self.region}:{self.account}:function:{function}"
+
+
+@frozen
+class FunctionPlan:
+    """What one function needs to run; `timeout` in seconds."""
+
+    spec: WorkerSpec
+    limits: PoolLimits
+    timeout: float
+
+
+@frozen
+class Plan:
+    """A generation, understood."""
+
+    generation: str | None
+    functions: Mapping[str, FunctionPlan]
+    router: Router
+    schedules: tuple[Schedule, ...]
+    warnings: tuple[str, ...]
+
+
+@frozen
+class Deployment:
+    """A generation, ready to serve."""
+
+    box: Box
+    generation: str | None = None
+    targets: Mapping[str, Target] = field(factory=dict)
+    router: Router = field(factory=lambda: Router(()))
+    schedules: tuple[Schedule, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def arn_of(self, function: str) -> str:
+        """Return the ARN a function of that name has or would have."""
+        return self.box.arn(function)
+
+
+class Served:
+    """The deployment that is served now; whoever answers a request takes `current` once and keeps it."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.current = deployment
+
+
+def plan_deployment(loaded: LoadedConfig, box: Box) -> Plan:
+    """Understand a loaded config.
+
+    Raises:
+        ArtifactError: an environment refers to a variable that has no value (contract §9).
+    """
+    config = loaded.config
+    expanded = expand_functions(config.functions, box.variables)
+    functions = {
+        name: _function_plan(with_defaults(function, expanded.defaults), box)
+        for name, function in expanded.functions.items()
+    }
+    router = Router(
+        Route(route.path, route.method, route.function, route.payload_version) for route in config.routing
+    )
+    schedules, schedule_warnings = _schedules(expanded.functions.values())
+    warnings = [
+        *(str(problem) for problem in loaded.warnings),
+        *_limit_warnings(functions),
+        *_route_warnings(config, router),
+        *schedule_warnings,
+    ]
+    return Plan(loaded.generation, functions, router, tuple(schedules), tuple(warnings))
+
+
+def _function_plan(function: Function, box: Box) -> FunctionPlan:
+    timeout = function.timeout or _DEFAULT_TIMEOUT
+    spec = WorkerSpec(
+        function=function.name,
+        image=function.image,
+        handler=function.handler,
+        runtime=function.runtime,
+        timeout_ms=timeout * 1000,
+        memory_mb=function.memory_size or _DEFAULT_MEMORY,
+        environment=tuple(sorted({**box.worker_environment, **function.environment}.items())),
+    )
+    return FunctionPlan(spec, _limits(function.scaling or Scaling(), box.limits), float(timeout))
+
+
+def _limits(scaling: Scaling, default: PoolLimits) -> PoolLimits:
+    def chosen(own: float | None, fallback: float) -> float:
+        return fallback if own is None else own
+
+    return PoolLimits(
+        min=int(chosen(scaling.min_capacity, default.min)),
+        # A minimum above the gateway's default maximum is a wish for more workers, not a mistake.
+        max=int(chosen(scaling.max_capacity, max(default.max, scaling.min_capacity or 0))),
+        idle_timeout=chosen(scaling.idle_timeout, default.idle_timeout),
+        acquire_timeout=chosen(scaling.acquire_timeout, default.acquire_timeout),
+        queue=default.queue,
+    )
+
+
+def _limit_warnings(functions: Mapping[str, FunctionPlan]) -> list[str]:
+    return [
+        f"function {name}: min_capacity {plan.limits.min} is above max_capacity {plan.limits.max}, which wins"
+        for name, plan in functions.items()
+        if plan.limits.min > plan.limits.max
+    ]
+
+
+def _route_warnings(config: RuntimeConfig, router: Router) -> list[str]:
+    warnings = []
+    for route in config.routing:
+        where = f"route {route.method} {route.path}"
+        if route.path.rstrip("/") in RESERVED_PATHS or route.path.startswith(RESERVED_PREFIX):
+            warnings.append(f"{where}: never reached, the path is the gateway's own")
+        if route.function not in config.functions.functions:
+            warnings.append(f"{where}: there is no function {route.function}; it answers 500")
+    for earlier, later in router.shadowed:
+        warnings.append(f"route {earlier.key}: never reached, {later.key} takes the same requests")
+    return warnings
+
+
+def _schedules(functions: Iterable[Function]) -> tuple[list[Schedule], list[str]]:
+    """One that can't be read is left out with a warning: it must not keep all functions from being served."""
+    schedules, warnings = [], []
+    for function in functions:
+        for event in function.events:
+            try:
+                times = parse_expression(event.rate)
+            except ExpressionError as error:
+                warnings.append(f"function {function.name}: schedule left out: {error}")
+            else:
+                schedules.append(Schedule(function.name, event.rate, times, event.input))
+    return schedules, warnings

@@ -1,0 +1,142 @@
+"""What can go wrong with a call, and the one table that says how each is answered.
+
+Two columns, because the two doors speak differently: the Lambda API answers AWS's JSON error form (boto3
+makes typed exceptions of it), API routes answer what API Gateway answers.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+class CallError(Exception):
+    """A call that got no answer from its function."""
+
+
+class UnknownFunctionError(CallError):
+    """No function of that name in the served generation."""
+
+
+class UnknownRouteError(CallError):
+    """No route for that method and path."""
+
+
+class InvalidContentError(CallError):
+    """The payload, or the client context, is not what it has to be."""
+
+
+class InvalidParameterError(CallError):
+    """A header or query parameter has a value that AWS does not know."""
+
+
+class InvalidNameError(CallError):
+    """The function name is no name, partial ARN or ARN."""
+
+
+class PayloadTooLargeError(CallError):
+    """More bytes than this kind of call may carry."""
+
+
+class ThrottledError(CallError):
+    """No worker became free in time, or too many calls wait already."""
+
+
+class FunctionOffError(ThrottledError):
+    """The function's max_capacity is 0: it may not run at all."""
+
+
+class InfrastructureError(CallError):
+    """The box's fault, not the function's: agent away, image missing, connection to the worker broken."""
+
+
+class MalformedAnswerError(CallError):
+    """The function answered, but not in the form a route needs."""
+
+
+class FunctionFailedError(CallError):
+    """The function raised, exited or could not be initialised, seen from a route."""
+
+
+class FunctionTimedOutError(CallError):
+    """The function took longer than it may, seen from a route."""
+
+
+@frozen
+class LambdaError:
+    """A row of the Lambda API's column; `fault` is "User" or "Service", `text_key` where the text goes."""
+
+    status: int
+    code: str
+    fault: str = "User"
+    text_key: str = "message"
+    reason: str | None = None
+
+
+LAMBDA_ERRORS: dict[type[CallError], LambdaError] = {
+    UnknownFunctionError: LambdaError(404, "ResourceNotFoundException", text_key="Message"),
+    InvalidContentError: LambdaError(400, "InvalidRequestContentException"),
+    InvalidParameterError: LambdaError(400, "InvalidParameterValueException"),
+    InvalidNameError: LambdaError(400, "ValidationException"),
+    PayloadTooLargeError: LambdaError(413, "RequestTooLargeException"),
+    ThrottledError: LambdaError(429, "TooManyRequestsException", reason="ConcurrentInvocationLimitExceeded"),
+    FunctionOffError: LambdaError(
+        429, "TooManyRequestsException", reason="ReservedFunctionConcurrentInvocationLimitExceeded"
+    ),
+    InfrastructureError: LambdaError(500, "ServiceException", fault="Service", text_key="Message"),
+}
+
+
+@frozen
+class RouteError:
+    """A row of the routes' column; `http_*` is what HTTP APIs (payload 2.0) answer, the others REST (1.0)."""
+
+    status: int
+    message: str
+    error_type: str
+    http_status: int
+    http_message: str
+
+
+ROUTE_ERRORS: dict[type[CallError], RouteError] = {
+    UnknownRouteError: RouteError(
+        403, "Missing Authentication Token", "MissingAuthenticationTokenException", 404, "Not Found"
+    ),
+    PayloadTooLargeError: RouteError(
+        413, "Request Too Long", "RequestTooLargeException", 413, "Request Entity Too Large"
+    ),
+    ThrottledError: RouteError(
+        429, "Too Many Requests", "TooManyRequestsException", 429, "Too Many Requests"
+    ),
+    # A route to a function that is not deployed is a fault of the API's configuration, not of its caller.
+    UnknownFunctionError: RouteError(
+        500, "Internal server error", "InternalServerErrorException", 500, "Internal Server Error"
+    ),
+    InfrastructureError: RouteError(
+        503, "Service Unavailable", "ServiceUnavailableException", 503, "Service Unavailable"
+    ),
+    MalformedAnswerError: RouteError(
+        502, "Internal server error", "InternalServerErrorException", 502, "Internal Server Error"
+    ),
+    FunctionFailedError: RouteError(
+        502, "Internal server error", "InternalServerErrorException", 502, "Internal Server Error"
+    ),
+    FunctionTimedOutError: RouteError(
+        504, "Endpoint request timed out", "InternalServerErrorException", 504, "Endpoint request timed out"
+    ),
+}
+
+
+def lambda_error(error: CallError) -> LambdaError:
+    """Return the row for an error, or for the nearest of its bases that has one."""
+    return next(
+        (LAMBDA_ERRORS[kind] for kind in type(error).__mro__ if kind in LAMBDA_ERRORS),
+        LAMBDA_ERRORS[InfrastructureError],
+    )
+
+
+def route_error(error: CallError) -> RouteError:
+    """Return the row for an error, or for the nearest of its bases that has one."""
+    return next(
+        (ROUTE_ERRORS[kind] for kind in type(error).__mro__ if kind in ROUTE_ERRORS),
+        ROUTE_ERRORS[InfrastructureError],
+    )

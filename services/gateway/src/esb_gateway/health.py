@@ -1,0 +1,68 @@
+"""`/health`: which generation is served, how the last reload went, whether the agent answers.
+
+200 while calls can be answered ("degraded" when a newer generation was refused), 503 when the agent cannot be
+reached.
+"""
+
+from __future__ import annotations
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from esb_gateway.agent import Agent, AgentError, AgentHealth
+from esb_gateway.asgi import respond
+from esb_gateway.deployment import Served
+from esb_gateway.reload import Reloader
+
+
+class HealthEndpoint:
+    """ASGI endpoint of `/health`."""
+
+    def __init__(self, served: Served, reloader: Reloader, agent: Agent) -> None:
+        self._served = served
+        self._reloader = reloader
+        self._agent = agent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; asks the agent each time, which takes a second at most."""
+        try:
+            agent, problem = await self._agent.health(), None
+        except AgentError as error:
+            agent, problem = AgentHealth(serving=False), str(error)
+        body = {"status": self._status(agent), **self._deployment(), "agent": _agent(agent, problem)}
+        content_type = (b"content-type", b"application/json")
+        await respond(
+            send,
+            200 if agent.serving else 503,
+            [content_type],
+            orjson.dumps(body, option=orjson.OPT_INDENT_2),
+        )
+
+    def _status(self, agent: AgentHealth) -> str:
+        if not agent.serving:
+            return "unavailable"
+        return "degraded" if self._reloader.state.error else "ok"
+
+    def _deployment(self) -> dict[str, object]:
+        deployment, state = self._served.current, self._reloader.state
+        return {
+            "generation": deployment.generation,
+            "functions": len(deployment.targets),
+            "routes": len(deployment.router.routes),
+            "schedules": len(deployment.schedules),
+            "warnings": list(deployment.warnings),
+            "reload": {
+                "state": "refused" if state.error else "ok",
+                "refused": state.refused,
+                "error": state.error,
+            },
+        }
+
+
+def _agent(agent: AgentHealth, problem: str | None) -> dict[str, object]:
+    return {
+        "reachable": problem is None,
+        "driver": agent.driver,
+        "problems": list(agent.problems),
+        "error": problem,
+    }

@@ -1,0 +1,107 @@
+"""`/metrics`: the counters of stats.py and the sizes of the pools, in Prometheus' text format.
+
+Nothing is updated per call here: a scrape reads what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.types import Receive, Scope, Send
+
+from esb_gateway.asgi import respond
+from esb_gateway.event_queue import EventQueue
+from esb_gateway.fleet import Fleet
+from esb_gateway.stats import DURATION_BUCKETS, FunctionStats, GatewayStats
+
+_PER_FUNCTION = (
+    ("invocations", "Calls of the function, throttled ones included."),
+    ("errors", "Calls that the function answered with an error."),
+    ("failures", "Calls that the box could not bring to an end."),
+    ("throttles", "Calls turned away because no worker was free."),
+    ("cold_starts", "Workers started because a call waited."),
+    ("workers_lost", "Workers that ended in or between calls without being asked to."),
+)
+_OVERALL = (
+    ("reloads", "Generations taken into service."),
+    ("reload_failures", "Generations refused."),
+    ("events_accepted", "Invocations accepted for later."),
+    ("events_delivered", "Accepted invocations that reached their function."),
+    ("events_dropped", "Accepted invocations given up."),
+    ("schedules_fired", "Schedules that came due and were fired."),
+    ("schedules_missed", "Schedules that came due and were passed over."),
+)
+_POOL_STATES = ("idle", "busy", "starting")
+
+
+class GatewayCollector(Collector):
+    """Reads the gateway's state at a scrape."""
+
+    def __init__(self, stats: GatewayStats, fleet: Fleet, events: EventQueue) -> None:
+        self._stats = stats
+        self._fleet = fleet
+        self._events = events
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families."""
+        functions = self._stats.functions.items()
+        for name, text in _PER_FUNCTION:
+            counter = CounterMetricFamily(f"esb_gateway_{name}", text, labels=["function"])
+            for function, stats in functions:
+                counter.add_metric([function], getattr(stats, name))
+            yield counter
+        histogram = HistogramMetricFamily(
+            "esb_gateway_duration_seconds", "Time from accepting a call to its answer.", labels=["function"]
+        )
+        for function, stats in functions:
+            histogram.add_metric([function], _cumulative(stats), stats.duration_sum)
+        yield histogram
+        for name, text in _OVERALL:
+            yield CounterMetricFamily(f"esb_gateway_{name}", text, value=getattr(self._stats, name))
+        yield from self._pools()
+
+    def _pools(self) -> Iterator[Metric]:
+        workers = GaugeMetricFamily("esb_gateway_workers", "Workers now.", labels=["function", "state"])
+        limits = GaugeMetricFamily("esb_gateway_workers_max", "Workers at most.", labels=["function"])
+        waiting = GaugeMetricFamily(
+            "esb_gateway_queue_depth", "Calls waiting for a worker.", labels=["function"]
+        )
+        for function, pool in self._fleet.pools.items():
+            for state in _POOL_STATES:
+                workers.add_metric([function, state], getattr(pool, state))
+            limits.add_metric([function], pool.limits.max)
+            waiting.add_metric([function], pool.waiting)
+        yield from (workers, limits, waiting)
+        yield GaugeMetricFamily(
+            "esb_gateway_pools_draining", "Pools of earlier generations.", value=len(self._fleet.draining)
+        )
+        yield GaugeMetricFamily(
+            "esb_gateway_events_pending",
+            "Accepted invocations not yet delivered.",
+            value=self._events.pending,
+        )
+
+
+class MetricsEndpoint:
+    """ASGI endpoint of `/metrics`."""
+
+    def __init__(self, stats: GatewayStats, fleet: Fleet, events: EventQueue) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(GatewayCollector(stats, fleet, events))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a scrape."""
+        content_type = (b"content-type", CONTENT_TYPE_LATEST.encode("ascii"))
+        await respond(send, 200, [content_type], generate_latest(self._registry))
+
+
+def _cumulative(stats: FunctionStats) -> list[tuple[str, float]]:
+    total, buckets = 0, []
+    for bound, count in zip([*map(str, DURATION_BUCKETS), "+Inf"], stats.buckets, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets

@@ -1,0 +1,207 @@
+"""One keep-alive HTTP/1.1 connection to one worker, one call at a time.
+
+    request bytes ─▶ socket ─▶ httptools ─▶ WorkerAnswer
+
+Written on asyncio's Protocol because this is the hottest path of the box: a general client spends more time
+on sessions, redirects and cookies than the call itself takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+from attrs import frozen
+
+# AWS: 6 MB of answer plus 100 bytes; what a worker sends beyond it is cut off, not buffered.
+MAX_ANSWER_BYTES = 6 * 1024 * 1024 + 100
+_JOIN_BELOW = 64 * 1024  # one write for head and body; above it copying costs more than a second write
+
+
+class WorkerError(Exception):
+    """The worker gave no answer."""
+
+
+class WorkerUnreachedError(WorkerError):
+    """Nothing was sent: the call may be given to another worker."""
+
+
+class WorkerLostError(WorkerError):
+    """The connection broke after the call was sent: nobody knows whether the function ran."""
+
+
+class WorkerTimeoutError(WorkerError):
+    """No answer within the deadline."""
+
+
+class AnswerTooLargeError(WorkerError):
+    """The answer is longer than MAX_ANSWER_BYTES."""
+
+
+@frozen
+class WorkerAnswer:
+    """What came back; `gone` says why the worker must not be used again ("timeout", "exit", "oom")."""
+
+    status: int
+    body: bytes
+    function_error: str | None
+    gone: str | None
+
+
+class WorkerChannel:
+    """A worker's data path. Connects on first use and again when the worker closed an idle connection."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._connection: _Connection | None = None
+
+    @property
+    def alive(self) -> bool:
+        """False when the worker's side has closed the connection; the next call shows whether it listens."""
+        return self._connection is not None and not self._connection.closed
+
+    async def call(self, head: bytes, body: bytes, within: float) -> WorkerAnswer:
+        """Send one request and wait for its answer.
+
+        Args:
+            head: request line and headers with the empty line, Content-Length included.
+            body: as announced in the head.
+            within: seconds from now until WorkerTimeoutError.
+
+        Raises:
+            WorkerError: one of its leaves; the channel is unusable after any but WorkerUnreachedError.
+        """
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = self._connection = await self._connect(within)
+        return await connection.exchange(head, body, within)
+
+    async def connect(self, within: float) -> None:
+        """Open the connection ahead of the first call.
+
+        Raises:
+            WorkerUnreachedError: nobody listens there.
+        """
+        self._connection = await self._connect(within)
+
+    def close(self) -> None:
+        """Drop the connection; a call in flight ends with WorkerLostError."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _connect(self, within: float) -> _Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(within):
+                if self.address.startswith("unix:"):
+                    _, protocol = await loop.create_unix_connection(
+                        lambda: _Connection(loop), self.address[len("unix:") :]
+                    )
+                else:
+                    url = urlsplit(self.address)
+                    _, protocol = await loop.create_connection(
+                        lambda: _Connection(loop), url.hostname or "", url.port or 80
+                    )
+        except (OSError, TimeoutError) as error:
+            raise WorkerUnreachedError(f"{self.address}: {error or 'timed out'}") from error
+        return protocol
+
+
+class _Connection(asyncio.Protocol):
+    """Parser callbacks (`on_*`) and transport callbacks of one connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.WriteTransport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[WorkerAnswer] | None = None
+        self.closed = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._body: bytes | None = None
+        self._more: list[bytes] = []
+        self._size = 0
+        self._function_error: str | None = None
+        self._gone: str | None = None
+
+    async def exchange(self, head: bytes, body: bytes, within: float) -> WorkerAnswer:
+        """One request, one answer."""
+        transport = self._transport
+        if transport is None or self._waiter is not None:
+            raise WorkerUnreachedError("the connection is in use")
+        waiter: asyncio.Future[WorkerAnswer] = self._loop.create_future()
+        self._waiter = waiter
+        if len(body) < _JOIN_BELOW:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
+        timer = self._loop.call_later(
+            within, self._fail, WorkerTimeoutError(f"no answer within {within:g} s")
+        )
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self.close()  # the answer on its way would be taken for the next call's
+            raise
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def close(self) -> None:
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _fail(self, error: WorkerError) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+        self.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(
+                WorkerLostError(f"connection closed by the worker: {exc or 'end of file'}")
+            )
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(WorkerLostError(f"not an HTTP answer: {error}"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lowered = name.lower()
+        if lowered == b"x-amz-function-error":
+            self._function_error = value.decode("latin-1")
+        elif lowered == b"x-esb-worker-gone":
+            self._gone = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > MAX_ANSWER_BYTES:
+            self._fail(AnswerTooLargeError(f"more than {MAX_ANSWER_BYTES} bytes"))
+        elif self._body is None:
+            self._body = body
+        else:
+            self._more.append(body)
+
+    def on_message_complete(self) -> None:
+        body = self._body or b""
+        if self._more:
+            body = b"".join((body, *self._more))
+        if not self._parser.should_keep_alive():
+            self.closed = True
+        answer = WorkerAnswer(self._parser.get_status_code(), body, self._function_error, self._gone)
+        self._reset()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(answer)
+        if self.closed and self._transport is not None:
+            self._transport.close()
