@@ -38,9 +38,7 @@ def plan(state, document):
         state_dir=str(state),
         config_dir=str(state / "config"),
         images_dir="",
-        gateway_url="",
-        data_url="",
-        agent_address="",
+        urls={},
         ports={},
         credentials_file="",
     )

@@ -11,6 +11,7 @@ from esb_node.files import make_private
 HOST = {
     "PATH": "/bin",
     "AWS_PROFILE": "work",
+    "ESB_LEVEL": "x",
     "AWS_SESSION_TOKEN": "t",
     "ESB_OWNER_ID": "me",
     "HTTP_PROXY": "http://p",
@@ -33,11 +34,11 @@ def test_the_order_is_data_plane_agent_gateway(plan):
 
 def test_functions_find_every_service_of_the_box_through_the_environment(plan):
     env = service(plan, GATEWAY).env
-    assert env["AWS_ENDPOINT_URL_LAMBDA"] == plan.state.gateway_url
+    assert env["AWS_ENDPOINT_URL_LAMBDA"] == plan.state.urls[GATEWAY]
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"):
-        assert env[name] == plan.state.data_url
+        assert env[name] == plan.state.urls[DATA_PLANE]
     assert env["AWS_REGION"] == env["AWS_DEFAULT_REGION"] == "us-east-1"
-    assert plan.job.env["AWS_ENDPOINT_URL"] == plan.state.data_url
+    assert plan.job.env["AWS_ENDPOINT_URL"] == plan.state.urls[DATA_PLANE]
 
 
 def test_nothing_of_the_hosts_account_or_proxy_gets_in(plan):
@@ -45,7 +46,7 @@ def test_nothing_of_the_hosts_account_or_proxy_gets_in(plan):
         assert "AWS_PROFILE" not in env
         assert "AWS_SESSION_TOKEN" not in env
         assert env["NO_PROXY"] == "127.0.0.1,localhost"
-        assert env["PATH"] == "/bin"
+        assert (env["PATH"], env["ESB_LEVEL"]) == ("/bin", "x")
     assert service(plan, GATEWAY).env["ESB_OWNER_ID"].startswith("box-")
 
 
@@ -75,7 +76,7 @@ def test_directories_default_into_the_state_and_can_be_given(plan, tmp_path):
 def test_a_socket_path_too_long_for_the_kernel_goes_to_a_short_private_place(tmp_path):
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     make_private(deep)
-    address = plan_box(UpRequest(deep), HOST).state.agent_address.removeprefix("unix:")
+    address = plan_box(UpRequest(deep), HOST).state.urls[AGENT].removeprefix("unix:")
     assert len(address) <= 107
     parent = box_module.Path(address).parent
     assert stat.S_IMODE(parent.stat().st_mode) == 0o700

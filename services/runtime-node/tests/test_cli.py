@@ -51,9 +51,9 @@ def test_status_shows_what_runs_where(state, ready):
         result = run("status", "--state", state)
     assert result.exit_code == 0
     assert "is degraded for " in result.stdout
-    assert ready.gateway_url in result.stdout
+    assert ready.urls["gateway"] in result.stdout
     assert "restarting" in result.stdout
-    assert "provisioned: generation 000001 (done: 2 created)" in result.stdout
+    assert "provisioned: generation 000001, 2 created" in result.stdout
     assert "gateway: ended with signal SIGKILL, see /g.log" in result.stdout
 
 

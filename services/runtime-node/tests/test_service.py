@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from esb_node.backoff import Backoff
 from esb_node.service import Phase, Service, exit_text
 from esb_node.specs import HttpProbe, ServiceSpec
@@ -106,6 +107,15 @@ def test_stopping_asks_first_and_kills_after_the_time_it_has(service, launcher, 
     assert service.stop() is True
     assert process.calls == ["terminate", "kill", "kill"]
     assert (service.phase, service.pid) == (Phase.STOPPED, None)
+
+
+def test_one_with_nothing_to_save_is_killed_at_once(launcher, clock, told):
+    service = Service(evolve(SPEC, stop_seconds=0), launcher, clock, told.append)
+    service.start()
+    assert service.stop() is False
+    assert service.stop() is True
+    assert launcher.started[-1][1].calls == ["kill", "kill"]
+    assert told == []
 
 
 def test_stopping_what_never_started_is_done_at_once(service):

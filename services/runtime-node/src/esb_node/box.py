@@ -40,8 +40,9 @@ _PARTS = {
     "moto": "moto",
     "flask": "moto[server]",
 }
-_HOST_ONLY = ("AWS_", "ESB_", "MOTO_")
+_HOST_ONLY = ("AWS_", "MOTO_")
 _STORE_SECONDS = "20"
+_DRAIN_SECONDS = "5"  # a box that is told to stop does not wait for the longest call there can be
 
 
 @frozen
@@ -95,21 +96,22 @@ def plan_box(request: UpRequest, environ: Mapping[str, str]) -> Plan:
     common = _without_host_settings(environ)
     aws = _aws(box, keys.load_or_make(state))
     python = (sys.executable, "-P", "-m")
-    agent_socket = Path(box.agent_address.removeprefix("unix:"))
+    agent_socket = Path(box.urls[AGENT].removeprefix("unix:"))
     services = (
         ServiceSpec(
             name=DATA_PLANE,
             argv=(*python, "moto.server", "-H", _HOST, "-p", str(box.ports[DATA_PLANE])),
-            ready=HttpProbe(f"{box.data_url}/moto-api/"),
-            address=box.data_url,
+            ready=HttpProbe(f"{box.urls[DATA_PLANE]}/moto-api/"),
+            address=box.urls[DATA_PLANE],
             log=log_file(state, DATA_PLANE),
+            stop_seconds=0.0,
             env=common | {"MOTO_ACCOUNT_ID": ACCOUNT, "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"},
         ),
         ServiceSpec(
             name=AGENT,
             argv=(*python, "esb_agent"),
             ready=SocketProbe(agent_socket),
-            address=box.agent_address,
+            address=box.urls[AGENT],
             log=log_file(state, AGENT),
             env=common | _agent_env(box, state),
             stop_seconds=8.0,
@@ -117,8 +119,8 @@ def plan_box(request: UpRequest, environ: Mapping[str, str]) -> Plan:
         ServiceSpec(
             name=GATEWAY,
             argv=(*python, "esb_gateway"),
-            ready=HttpProbe(f"{box.gateway_url}/health"),
-            address=box.gateway_url,
+            ready=HttpProbe(f"{box.urls[GATEWAY]}/health"),
+            address=box.urls[GATEWAY],
             log=log_file(state, GATEWAY),
             env=common | aws | _gateway_env(box, state),
             stop_seconds=8.0,
@@ -146,9 +148,11 @@ def _box(request: UpRequest, state: Path) -> BoxState:
         state_dir=str(state),
         config_dir=str((request.config_dir or state / "config").resolve()),
         images_dir=str((request.images or state / "images").resolve()),
-        gateway_url=f"http://{_HOST}:{gateway}",
-        data_url=f"http://{_HOST}:{data}",
-        agent_address=f"unix:{socket_path(state, 'agent.sock')}",
+        urls={
+            GATEWAY: f"http://{_HOST}:{gateway}",
+            DATA_PLANE: f"http://{_HOST}:{data}",
+            AGENT: f"unix:{socket_path(state, 'agent.sock')}",
+        },
         ports={GATEWAY: gateway, DATA_PLANE: data},
         credentials_file=str(state / keys.FILE),
     )
@@ -165,10 +169,10 @@ def _without_host_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def _aws(box: BoxState, pair: keys.Keys) -> dict[str, str]:
     """What every current AWS SDK reads: where the services are and as whom to call them."""
     return {
-        "AWS_ENDPOINT_URL": box.data_url,
-        "AWS_ENDPOINT_URL_DYNAMODB": box.data_url,
-        "AWS_ENDPOINT_URL_S3": box.data_url,
-        "AWS_ENDPOINT_URL_LAMBDA": box.gateway_url,
+        "AWS_ENDPOINT_URL": box.urls[DATA_PLANE],
+        "AWS_ENDPOINT_URL_DYNAMODB": box.urls[DATA_PLANE],
+        "AWS_ENDPOINT_URL_S3": box.urls[DATA_PLANE],
+        "AWS_ENDPOINT_URL_LAMBDA": box.urls[GATEWAY],
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": pair.access_key,
@@ -187,7 +191,7 @@ def _no_host_profile() -> dict[str, str]:
 
 def _agent_env(box: BoxState, state: Path) -> dict[str, str]:
     return {
-        "ESB_AGENT_ADDRESS": box.agent_address,
+        "ESB_AGENT_ADDRESS": box.urls[AGENT],
         "ESB_AGENT_STATE_DIR": str(state / "agent"),
         "ESB_AGENT_DRIVER": "process",
         "ESB_IMAGE_LAYOUT": box.images_dir,
@@ -199,6 +203,7 @@ def _gateway_env(box: BoxState, state: Path) -> dict[str, str]:
         "ESB_CONFIG_DIR": box.config_dir,
         "ESB_GATEWAY_HOST": _HOST,
         "ESB_GATEWAY_PORT": str(box.ports[GATEWAY]),
-        "ESB_AGENT_ADDRESS": box.agent_address,
+        "ESB_AGENT_ADDRESS": box.urls[AGENT],
+        "ESB_GATEWAY_DRAIN_TIMEOUT": _DRAIN_SECONDS,
         "ESB_OWNER_ID": f"box-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}",
     }

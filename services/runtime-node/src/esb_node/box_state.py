@@ -48,9 +48,7 @@ class BoxState:
     state_dir: str
     config_dir: str
     images_dir: str
-    gateway_url: str
-    data_url: str
-    agent_address: str
+    urls: Mapping[str, str]
     ports: Mapping[str, int]
     credentials_file: str
     supervisor_pid: int | None = None

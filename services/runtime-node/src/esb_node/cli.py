@@ -23,7 +23,7 @@ from esb_node.errors import NodeError
 from esb_node.files import make_private
 from esb_node.logs import follow, last_lines
 from esb_node.up import detach_box, run_box
-from esb_node.view import print_state
+from esb_node.view import state_text
 
 DEFAULT_STATE = Path(".esb/box")
 _FOLLOW_PAUSE = 0.2
@@ -161,7 +161,7 @@ def _current_state(state: Path) -> BoxState | None:
 
 
 def _show(state: BoxState) -> None:
-    print_state(state, datetime.now(UTC))
+    click.echo(state_text(state, datetime.now(UTC)))
 
 
 def _tell(event: str) -> None:

@@ -84,7 +84,10 @@ class Service:
             return True
         if self._stopping_since is None:
             self._stopping_since = self.clock()
-            self.process.terminate()
+            if self.spec.stop_seconds:
+                self.process.terminate()
+            else:
+                self.process.kill()
         elif self.clock() - self._stopping_since >= self.spec.stop_seconds:
             self.tell(f"{self.spec.name} does not end after {self.spec.stop_seconds:g} s, killing it")
             self.process.kill()

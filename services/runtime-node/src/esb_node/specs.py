@@ -30,7 +30,8 @@ class ServiceSpec:
     """A process that is kept alive; times in seconds.
 
     `start_seconds` is how long a restarted service may take to get ready, `stop_seconds` how long it may take
-    to end after SIGTERM before it is killed. The environment is the whole one: nothing is inherited.
+    to end after SIGTERM before it is killed; 0 kills it at once, for services that have nothing to save. The
+    environment is the whole one: nothing is inherited.
     """
 
     name: str

@@ -119,7 +119,7 @@ class Supervisor:
         self.report(state)
         provisioning = self.provisioning is not None and self.provisioning.state is RunState.RUNNING
         starting = any(service.phase is Phase.STARTING for service in self.services)
-        busy = provisioning or starting or state == box_state.STOPPING
+        busy = provisioning or starting or state in {box_state.STARTING, box_state.STOPPING}
         self.pause(BUSY_TURN if busy else CALM_TURN)
 
     def _state(self) -> str:

@@ -4,69 +4,60 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import click
+
 from esb_node.box_state import READY, STOPPED, BoxState
 
-_COLORS = {
-    "ready": "green",
-    "done": "green",
-    "starting": "cyan",
-    "running": "cyan",
-    "idle": "dim",
-    "stopped": "dim",
-}
+_COLORS = {"ready": "green", "starting": "cyan", "stopped": "bright_black"}
 _TROUBLE = "yellow"
+_HEADER = ("service", "state", "pid", "restarts", "address")
 
 
-def print_state(state: BoxState, now: datetime) -> None:
-    """Write the state to stdout: coloured on a terminal, plain elsewhere."""
-    from rich.console import Console  # noqa: PLC0415 - takes as long to import as everything else together
-    from rich.table import Table  # noqa: PLC0415 - the same
-    from rich.text import Text  # noqa: PLC0415 - the same
-
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(_headline(state, now), style=None if state.state == READY else _TROUBLE)
-    if state.state == STOPPED:
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("service", "state", "pid", "restarts", "address"):
-        table.add_column(column, no_wrap=True, overflow="fold")
-    for service in state.services:
-        table.add_row(
-            service.name,
-            Text(service.state, style=_COLORS.get(service.state, _TROUBLE)),
-            str(service.pid or "-"),
-            str(service.restarts),
-            service.address,
-        )
-    console.print(table)
-    for line in _details(state):
-        console.print(line)
-
-
-def headline_url(state: BoxState) -> str:
-    """The one address most people want."""
-    return state.gateway_url
+def state_text(state: BoxState, now: datetime) -> str:
+    """The state in lines, coloured; `click.echo` takes the colours out where they can't be shown."""
+    head = click.style(
+        _headline(state, now), fg=None if state.state in {READY, STOPPED} else _TROUBLE, bold=True
+    )
+    return head if state.state == STOPPED else "\n".join([head, *_services(state), *_details(state)])
 
 
 def _headline(state: BoxState, now: datetime) -> str:
     if state.state == STOPPED:
         return f"box {state.state_dir} is down"
     since = f" for {_duration(state.started_at, now)}" if state.started_at else ""
-    return f"box {state.state_dir} is {state.state}{since}: {headline_url(state)}"
+    return f"box {state.state_dir} is {state.state}{since}: {state.urls.get('gateway', '')}"
+
+
+def _services(state: BoxState) -> list[str]:
+    rows = [(s.name, s.state, str(s.pid or "-"), str(s.restarts), s.address) for s in state.services]
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+    lines = [click.style(_line(_HEADER, widths), dim=True)]
+    for row in rows:
+        lines.append(_line(row, widths, _COLORS.get(row[1], _TROUBLE)))
+    return lines
+
+
+def _line(cells: tuple[str, ...], widths: list[int], color: str | None = None) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    padded[1] = click.style(padded[1], fg=color)
+    return "  ".join(padded).rstrip()
 
 
 def _details(state: BoxState) -> list[str]:
+    troubles = [f"{s.name}: {s.trouble}, see {s.log}" for s in state.services if s.trouble]
+    return [f"config  {state.config_dir}", f"images  {state.images_dir}", _provisioned(state), *troubles]
+
+
+def _provisioned(state: BoxState) -> str:
     run = state.provisioner
     counts = ", ".join(f"{count} {name}" for name, count in run.counts.items()) or "nothing to do"
-    lines = [f"config  {state.config_dir}", f"images  {state.images_dir}"]
-    if run.state == "idle":
-        lines.append("provisioned: no, nothing is applied yet")
-    elif run.trouble:
-        lines.append(f"provisioned: {run.generation or 'no'}; the last run {run.state}: {run.trouble}")
-    else:
-        lines.append(f"provisioned: generation {run.generation} ({run.state}: {counts})")
-    lines += [f"{s.name}: {s.trouble}, see {s.log}" for s in state.services if s.trouble]
-    return lines
+    if run.state == "running":
+        return "provisioning now"
+    if run.trouble:
+        return f"provisioned: {run.generation or 'no'}; the last run {run.state}: {run.trouble}"
+    if run.generation is None:
+        return "provisioned: no, nothing is applied yet"
+    return f"provisioned: generation {run.generation}, {counts}"
 
 
 def _duration(since: str, now: datetime) -> str:

@@ -1,0 +1,1 @@
+"""What the functions of the shop share; it comes to them as a layer."""
