@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     )
     from artifactctl.entry_ids import validate_id
     from artifactctl.errors import RequestError, WorldError
+    from artifactctl.images.api import (
+        ImageResult,
+        ImageStatus,
+        LayoutTarget,
+        PrepareImagesRequest,
+        PrepareImagesResult,
+    )
+    from artifactctl.images.prepare import prepare_images
     from artifactctl.lock import LockWait
+    from artifactctl.report import applied_text
+    from artifactctl.report_json import applied_json
     from artifactctl.timeline import history, rollback, status
     from artifactctl.transaction import apply, merge, plan
 
@@ -37,10 +47,15 @@ __all__ = [
     "ApplyResult",
     "HistoryRequest",
     "HistoryResult",
+    "ImageResult",
+    "ImageStatus",
+    "LayoutTarget",
     "LockWait",
     "MergeRequest",
     "PlanRequest",
     "PlanResult",
+    "PrepareImagesRequest",
+    "PrepareImagesResult",
     "RequestError",
     "RollbackRequest",
     "RollbackResult",
@@ -50,23 +65,34 @@ __all__ = [
     "ValidateIdResult",
     "WorldError",
     "__version__",
+    "applied_json",
+    "applied_text",
     "apply",
     "history",
     "merge",
     "plan",
+    "prepare_images",
     "rollback",
     "status",
     "validate_id",
 ]
 
 _MODULES = {
+    "ImageResult": "images.api",
+    "ImageStatus": "images.api",
+    "LayoutTarget": "images.api",
     "LockWait": "lock",
+    "PrepareImagesRequest": "images.api",
+    "PrepareImagesResult": "images.api",
     "RequestError": "errors",
     "WorldError": "errors",
+    "applied_json": "report_json",
+    "applied_text": "report",
     "apply": "transaction",
     "history": "timeline",
     "merge": "transaction",
     "plan": "transaction",
+    "prepare_images": "images.prepare",
     "rollback": "timeline",
     "status": "timeline",
     "validate_id": "entry_ids",

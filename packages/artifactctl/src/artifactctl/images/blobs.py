@@ -111,7 +111,7 @@ class BlobStore:
 
     def _temporary(self) -> Path:
         self._staging.mkdir(exist_ok=True)
-        return self._staging / str(next(self._numbers))
+        return self._staging / f"{os.getpid()}-{next(self._numbers)}"
 
     def _path(self, blob: Descriptor) -> Path:
         return self._blobs / blob.digest.removeprefix("sha256:")

@@ -66,7 +66,7 @@ def copy(stage: Stage, instruction: Instruction, source: Source) -> None:
     found = [(source.tree, path) for pattern in wanted.sources for path in _find(pattern, source)]
     target = resolve(stage.tree, join(stage.path(wanted.destination)))
     into = _takes_names(stage, wanted.destination, target)
-    if len(found) > 1 and not into:
+    if len(found) > 1 and not _names_directory(wanted.destination):
         raise FieldError(
             "a destination that ends with / for several sources", repr(wanted.destination), kind=Kind.PATH
         )
@@ -126,8 +126,12 @@ def _climbs(path: str) -> bool:
     return False
 
 
+def _names_directory(destination: str) -> bool:
+    return posixpath.basename(destination) in ("", ".", "..")
+
+
 def _takes_names(stage: Stage, destination: str, target: str) -> bool:
-    if posixpath.basename(destination) in ("", ".", ".."):
+    if _names_directory(destination):
         return True
     existing = stage.tree.get(target)
     if existing is not None:

@@ -8,6 +8,7 @@ image; problems of stages it doesn't need are nobody's problem, as in Docker.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from artifact_contract.errors import (
@@ -33,6 +34,8 @@ from artifactctl.images.stage import (
     take_flags,
 )
 from artifactctl.images.words import expand, split_plain
+
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 FindBase = Callable[[str, Platform], Base]
 
@@ -147,6 +150,8 @@ class _Run:
         if len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
             raise FieldError("FROM image [AS name]", repr(instruction.rest))
         stage.name = words[2].lower() if len(words) == 3 else ""
+        if stage.name and not _STAGE_NAME.fullmatch(stage.name):
+            raise FieldError("a stage name of letters, digits, -, _ and .", repr(words[2]))
         if "platform" in flags:
             stage.platform = parse_platform(self._expand_global(flags["platform"]))
         ref = self._expand_global(words[0])
@@ -203,6 +208,8 @@ class _Run:
         if name is None:
             context = self.surroundings.context
             return Source(context, "the build context", missing=context.exclusions())
+        if not name:
+            raise FieldError("--from=stage or image", "--from")
         other = self._stage_named(name, before=stage.number)
         if other is None and name.isdecimal() and int(name) < stage.number:
             other = self.stages[int(name)]
