@@ -119,12 +119,14 @@ class _Reader:
         value = self._value(table, key)
         if value is None and default is not None:
             return default
+        if not isinstance(value, str):
+            found = "it is missing" if value is None else f"found {value!r}"
+            self.problems.append(f"{table}.{key}: expected a name, {found}")
+            return ""
         try:
-            return parse_name(value if isinstance(value, str) else str(value))
+            return parse_name(value)
         except ValueError as error:
-            self.problems.append(
-                f"{table}.{key}: {error if value is not None else 'expected a name, it is missing'}"
-            )
+            self.problems.append(f"{table}.{key}: {error}")
             return ""
 
     def mode(self, table: str, key: str, default: Mode) -> Mode:

@@ -180,7 +180,7 @@ def _failure(file: Path, python: str, architecture: str, said: str) -> Exception
     detail = "".join(f"\n    {line}" for line in lines)
     if OFFLINE not in said and any(refusal in said for refusal in REFUSALS):
         return _rejected(
-            file, None, f"wheels for Python {python} on {architecture}", f"that uv can't use any:{detail}"
+            file, None, f"wheels for Python {python} on {architecture}", f"none that uv can use:{detail}"
         )
     return WorldError(f"{file}: uv could not install it:{detail}")
 

@@ -32,7 +32,8 @@ class Source:
 
     def record(self) -> SourceTemplate:
         """Return what the manifest keeps; secrets are not among it (contract §8)."""
-        parameters = {key: value for key, value in self.parameters.items() if key not in self.spec.secret_parameters}
+        secret = self.spec.secret_parameters
+        parameters = {key: value for key, value in self.parameters.items() if key not in secret}
         return SourceTemplate(Text(self.name), file_digest(self.path.read_bytes()), parameters)
 
 

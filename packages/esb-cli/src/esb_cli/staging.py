@@ -5,6 +5,7 @@ Left out wherever they lie: version control, caches, byte code, virtual environm
 A symbolic link is replaced by what it leads to; one that leads out of the directory is a fault.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -101,7 +102,9 @@ class _Walk:
         try:
             mode = Path(target).stat().st_mode
             path.encode()
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP):
+                raise
             self.faults.append(f"{path}: a link to nothing")
         except UnicodeEncodeError:
             self.faults.append(f"{path!r}: a name that isn't UTF-8")

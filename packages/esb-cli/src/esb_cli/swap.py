@@ -23,20 +23,22 @@ NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold a directory's lock. The kernel drops it with this process, and it leaves no file behind.
+
+    Args:
+        directory: The directory.
+        patience: How long to wait for another process, in seconds.
 
     Raises:
         WorldError: Another process has held it for too long.
     """
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
+        deadline = time.monotonic() + patience
         while not _try_lock(handle):
             if time.monotonic() > deadline:
-                raise WorldError(
-                    f"{directory}: another esb has been publishing here for {LOCK_SECONDS:.0f} s"
-                )
+                raise WorldError(f"{directory}: another esb has been publishing here for {patience:.0f} s")
             time.sleep(0.05)
         yield
     finally:

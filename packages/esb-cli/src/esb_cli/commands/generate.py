@@ -1,5 +1,6 @@
 """`esb artifact generate`."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
-from esb_cli.cli import Surroundings, esb_version, warn
+from esb_cli.cli import Surroundings, warn
 from esb_cli.errors import UsageError
+from esb_cli.version import __version__
 
 if TYPE_CHECKING:
     from esb_cli.generate import GenerateRequest, GenerateResult
@@ -19,6 +21,7 @@ __all__ = ["generate_command"]
 MODES = ["docker", "containerd", "process"]
 REGISTRY = "CONTAINER_REGISTRY"
 DEFAULT_REGISTRY = "registry:5010"
+MOST_JOBS = 8
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 HELP = {
@@ -30,7 +33,7 @@ HELP = {
     "output": "The directory for artifact roots.  [default: artifact]",
     "manifest": "The manifest to write.  [default: artifact.yml in --output]",
     "build_images": "Build the functions' images too; in mode process only.",
-    "images": "The OCI image layout that --build-images fills.  [default: .esb/images]",
+    "images": "The OCI image layout that --build-images fills.  [default: .esb/box/images]",
     "strict": "Reject templates with anything that a box doesn't have.",
 }
 
@@ -84,7 +87,7 @@ def generate_command(  # noqa: PLR0917 - click passes options by name
     result = generate(request, installer)
     report(here, result)
     if build_images:
-        build(here, request, here.absolute(images) if images else found.root / ".esb/images")
+        build(here, request, here.absolute(images) if images else found.root / ".esb/box/images")
     click.echo(here.shown(result.manifest))
 
 
@@ -115,9 +118,7 @@ def make_request(here: Surroundings, found: "Project", options: Options) -> "Gen
 
     templates = tuple(map(here.absolute, options.templates)) or found.templates
     if not templates:
-        raise UsageError(
-            f"no template: {here.shown(found.root)} has no template.yaml; hint: give one with -t"
-        )
+        raise UsageError(f"no template.yaml in {found.root}; name a template with --template")
     output = here.absolute(options.output) if options.output else found.root / "artifact"
     return GenerateRequest(
         project_root=found.root,
@@ -134,7 +135,7 @@ def make_request(here: Surroundings, found: "Project", options: Options) -> "Gen
         strict=options.strict,
         now=here.now,
         keep_time=not here.fixed_time,
-        version=esb_version(),
+        version=__version__,
     )
 
 
@@ -157,7 +158,14 @@ def build(here: Surroundings, request: "GenerateRequest", images: Path) -> None:
     """
     from artifactctl import LayoutTarget, PrepareImagesRequest, prepare_images  # noqa: PLC0415 - see above
 
-    asked = PrepareImagesRequest(request.manifest, LayoutTarget(images), here.now, strict=request.strict)
+    asked = PrepareImagesRequest(
+        artifact=request.manifest,
+        target=LayoutTarget(images),
+        now=here.now,
+        strict=request.strict,
+        jobs=min(os.cpu_count() or 1, MOST_JOBS),
+        command="esb artifact generate",
+    )
     result = prepare_images(asked)
     for warning in result.warnings:
         warn(str(warning))

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from esb_cli.cli import Surroundings
-from esb_cli.errors import UsageError
 
 __all__ = ["init"]
 
@@ -65,7 +64,8 @@ def init(here: Surroundings, directory: Path, name: str | None) -> None:
 
     Nothing that exists is changed.
     """
-    from esb_cli.project import parse_name  # noqa: PLC0415 - esb --help lists this command
+    from esb_cli.errors import UsageError  # noqa: PLC0415 - slow, and esb --help reads this module
+    from esb_cli.project import parse_name  # noqa: PLC0415 - see above
 
     root = here.absolute(directory)
     try:

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from esb_cli.cli import esb_version
+from esb_cli.version import __version__
 
 __all__ = ["completion", "help_", "version"]
 
@@ -11,7 +11,7 @@ __all__ = ["completion", "help_", "version"]
 @click.command
 def version() -> None:
     """Print the version."""
-    click.echo(f"esb {esb_version()}")
+    click.echo(f"esb {__version__}")
 
 
 @click.command("help")
