@@ -1,7 +1,7 @@
 """Bytes to nodes and back: the one dialect of YAML and JSON used here (contract §3, §9, §10).
 
 UTF-8, with or without a byte order mark, LF or CRLF; one document; no tags. Limits keep the time bounded:
-64 MiB a file, 4 MiB when it isn't simple (`yaml_lines`). A `Reader` is a function, so that a tool with much
+64 MiB a file, 1 MiB when it isn't simple (`yaml_lines`). A `Reader` is a function, so that a tool with much
 to read can bring a faster one.
 """
 
@@ -15,12 +15,12 @@ from artifact_contract.json_text import emit_json, parse_json
 from artifact_contract.nodes import Mapping, Node, describe
 from artifact_contract.yaml_emit import emit
 from artifact_contract.yaml_events import compose
-from artifact_contract.yaml_lines import read_simple
+from artifact_contract.yaml_lines import NotSimpleError, read_simple
 
 Reader: TypeAlias = Callable[[bytes, str], Node]
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_GENERAL = 4 * 1024 * 1024
+MAX_GENERAL = 1024 * 1024
 
 
 def read_yaml(data: bytes, file: str) -> Node:
@@ -30,25 +30,35 @@ def read_yaml(data: bytes, file: str) -> Node:
         SchemaError: the file isn't one mapping in the dialect described above.
     """
     text = _decode(data, file)
-    simple = read_simple(text)
-    return compose(_checked(text, file), file) if simple is None else simple
-
-
-def _checked(text: str, file: str) -> str:
-    if len(text) > MAX_GENERAL:
-        hint = "a larger file must be in block style, one value a line, without comments behind values"
-        found = f"{len(text) >> 20} MiB"
-        raise _rejected(Place(file), f"at most {MAX_GENERAL >> 20} MiB of YAML of this kind", found, hint)
-    return text
+    try:
+        return read_simple(text)
+    except NotSimpleError as odd:
+        if len(text) > MAX_GENERAL:
+            limit = f"simple YAML in a file over {MAX_GENERAL >> 20} MiB"
+            hint = "block style, one value a line, no comments behind values"
+            raise _rejected(Place(file, odd.line), limit, "something else", hint) from None
+    return compose(text, file)
 
 
 def read_json(data: bytes, file: str) -> Node:
-    """The nodes of a JSON file, numbers as their text; without places, for which `read_yaml` reads JSON too.
+    """The nodes of a JSON file, numbers as their text, without places.
 
     Raises:
         SchemaError: the file isn't one object, or a key is there twice.
     """
     return parse_json(_decode(data, file), file)
+
+
+def read_json_places(data: bytes, file: str) -> Node:
+    """As `read_json`, with places where they can be had: JSON is nearly always YAML too.
+
+    Raises:
+        SchemaError: as `read_json`.
+    """
+    try:
+        return read_yaml(data, file)
+    except SchemaError:
+        return read_json(data, file)
 
 
 def _decode(data: bytes, file: str) -> str:

@@ -21,15 +21,21 @@ def parse_json(text: str, file: str) -> Mapping:
     duplicates: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> Mapping:
-        result = {key: _node(value) for key, value in items}
+        result = {_unicode(key): _node(value) for key, value in items}
         if len(result) != len(items):
             keys = [key for key, _ in items]
             duplicates.extend(key for key in result if keys.count(key) > 1)
         return Mapping(result)
 
     try:
-        root = json.loads(
-            text, object_pairs_hook=pairs, parse_int=Scalar, parse_float=Scalar, parse_constant=_no_constant
+        root = _node(
+            json.loads(
+                text,
+                object_pairs_hook=pairs,
+                parse_int=Scalar,
+                parse_float=Scalar,
+                parse_constant=_no_constant,
+            )
         )
     except json.JSONDecodeError as error:
         raise _rejected(
@@ -42,7 +48,7 @@ def parse_json(text: str, file: str) -> Mapping:
     if duplicates:
         raise SchemaError([Problem(Place(file), key, "each key once", "it again") for key in duplicates])
     if not isinstance(root, Mapping):
-        raise _rejected(Place(file), "an object", describe(_node(root)))
+        raise _rejected(Place(file), "an object", describe(root))
     return root
 
 
@@ -60,12 +66,20 @@ def _rejected(place: Place, expected: str, found: str, hint: str = "") -> Schema
 
 def _node(value: Any) -> Node:
     if isinstance(value, str):
-        return Scalar(value, plain=False)
+        return Scalar(_unicode(value), plain=False)
     if isinstance(value, list):
         return Sequence([_node(item) for item in value])
     if isinstance(value, (Scalar, Mapping, Sequence)):
         return value
     return Scalar("null" if value is None else "true" if value else "false")
+
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _NoJsonError("half of a surrogate pair") from error
+    return text
 
 
 def emit_json(node: Node, indent: str = "") -> str:

@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 
 from attrs import frozen
 
-from artifact_contract.codec import MAX_BYTES, Reader, read_json, read_yaml
+from artifact_contract.codec import MAX_BYTES, Reader, read_json, read_json_places, read_yaml
 from artifact_contract.config_files import (
     CONFIG_FILES,
     FUNCTIONS_FILE,
@@ -144,7 +144,7 @@ def parse_config_files(
         for name in REQUIRED_FILES
         if name not in files
     ]
-    yaml, json = (reader, read_yaml), (read_json, read_yaml)
+    yaml, json = (reader, read_yaml), (read_json, read_json_places)
 
     def parse(name: str, structure: Callable[[Node, str], Parsed[T]], empty: T, readers: Readers) -> T:
         if name not in files:

@@ -36,21 +36,29 @@ _SPECIAL = re.compile(
 )
 
 
-class _GiveUpError(Exception):
-    """This file is for the general reader."""
+class NotSimpleError(Exception):
+    """This file is for the general reader; `line` is the first it says more in than this one understands."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
 
 
-def read_simple(text: str) -> Mapping | None:
-    """The nodes of a file in simple YAML, None when it isn't (or isn't YAML at all)."""
+def read_simple(text: str) -> Mapping:
+    """The nodes of a file in simple YAML.
+
+    Raises:
+        NotSimpleError: it isn't simple, or isn't YAML at all.
+    """
     if "\r" in text:
         text = text.replace("\r\n", "\n")
-    if _SPECIAL.search(text):
-        return None
-    try:
-        root = _read(text.split("\n"))
-    except _GiveUpError:
-        return None
-    return root if root.items else None
+    special = _SPECIAL.search(text)
+    if special:
+        raise NotSimpleError(text.count("\n", 0, special.start()) + 1)
+    root = _read(text.split("\n"))
+    if not root.items:
+        raise NotSimpleError(1)
+    return root
 
 
 def _read(lines: list[str]) -> Mapping:
@@ -66,19 +74,19 @@ def _read(lines: list[str]) -> Mapping:
         if match is None:
             if _NOTHING.match(line):
                 continue
-            raise _GiveUpError
+            raise NotSimpleError(number)
         spaces, dash, key, value = match.groups()
         column = len(spaces)
         if key is None and (dash is None or value is None):
             if line.strip():
-                raise _GiveUpError
+                raise NotSimpleError(number)
             continue
         node = None if value is None else _value(value, number, match.start(4) + 1)
         # most lines just go on with the innermost mapping: nothing else is done for them
         if waiting is not None or dash is not None or column != at or type(top) is Sequence:
             if waiting is not None:
                 _open(stack, waiting, dash, number, column)
-            _close(stack, column, dash)
+            _close(stack, number, column, dash)
             if dash is not None:
                 column += len(dash)
                 _item(stack, node if key is None else None, number, column)
@@ -91,23 +99,23 @@ def _open(stack: _Stack, key: str, dash: str | None, number: int, column: int) -
     """Start the collection that is the waiting key's value, if this line is its first."""
     at = stack[-1][0]
     if dash is not None and column >= at:
-        _push(stack, key, Sequence([], number, column + 1), column)
+        _push(stack, key, Sequence([], number, column + 1))
     elif dash is None and column > at:
-        _push(stack, key, Mapping({}, number, column + 1), column)
+        _push(stack, key, Mapping({}, number, column + 1))
 
 
-def _push(stack: _Stack, key: str | None, inner: Mapping | Sequence, column: int) -> None:
+def _push(stack: _Stack, key: str | None, inner: Mapping | Sequence) -> None:
     top = stack[-1][1]
     if len(stack) > _MAX_DEPTH:
-        raise _GiveUpError
+        raise NotSimpleError(inner.line)
     if isinstance(top, Sequence):
         top.items.append(inner)
     elif key is not None:
         top.items[key] = inner
-    stack.append((column, inner))
+    stack.append((inner.column - 1, inner))
 
 
-def _close(stack: _Stack, column: int, dash: str | None) -> None:
+def _close(stack: _Stack, number: int, column: int, dash: str | None) -> None:
     """End the collections that this line is no part of."""
     while stack[-1][0] > column:
         stack.pop()
@@ -115,14 +123,14 @@ def _close(stack: _Stack, column: int, dash: str | None) -> None:
     if dash is None and stack[-1][0] == column and isinstance(stack[-1][1], Sequence):
         stack.pop()
     if stack[-1][0] != column or isinstance(stack[-1][1], Sequence) != (dash is not None):
-        raise _GiveUpError
+        raise NotSimpleError(number)
 
 
 def _item(stack: _Stack, node: Node | None, number: int, column: int) -> None:
     """Add an item to the innermost list: the node, or without one a mapping in this column."""
     top = stack[-1][1]
     if node is None:
-        _push(stack, None, Mapping({}, number, column + 1), column)
+        _push(stack, None, Mapping({}, number, column + 1))
     elif isinstance(top, Sequence):
         top.items.append(node)
 
@@ -131,7 +139,7 @@ def _entry(top: Mapping | Sequence, key: str, node: Node | None, number: int, co
     """Add a key to a mapping; returns the key when its value may follow."""
     name = key if key[0] != '"' else _double(key)
     if isinstance(top, Sequence) or name in top.items or len(key) > _LONGEST_KEY:
-        raise _GiveUpError
+        raise NotSimpleError(number)
     if not top.line:
         top.line, top.column = number, column + 1
     top.key_marks[name] = (number, column + 1)
