@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from artifact_contract.digests import file_digest
@@ -199,9 +200,11 @@ def test_a_manifest_of_another_producer_stays_as_it_is(out):
         run(out, one=artifact())
 
 
-def test_a_directory_where_the_manifest_goes_is_said(out):
-    with pytest.raises(UsageError, match="is a directory"):
-        run(out, manifest=out.parent.parent, one=artifact())
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_where_the_manifest_goes_stays_as_it_is(out, tmp_path, make):
+    make(tmp_path / "odd")
+    with pytest.raises(UsageError, match="odd: exists and esb did not write it"):
+        run(out, manifest=tmp_path / "odd", one=artifact())
 
 
 def test_when_staging_fails_nothing_has_changed(out, tree):

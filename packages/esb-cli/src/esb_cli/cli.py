@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from esb_cli.version import __version__
 
-__all__ = ["Surroundings", "esb", "exit_code", "main", "warn"]
+__all__ = ["SomePath", "Surroundings", "esb", "exit_code", "main", "warn"]
 
 EPOCH = "SOURCE_DATE_EPOCH"
 USAGE, REJECTED, WORLD_FAILED = 2, 3, 4
@@ -64,12 +64,25 @@ def exit_code(error: BaseException) -> int | None:
 
 def say_error(error: BaseException, *, verbose: bool) -> None:
     """Say on stderr what went wrong, and with `verbose` why."""
-    for line in str(error).splitlines() or [type(error).__name__]:
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    for line in text.splitlines() or [type(error).__name__]:
         click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
     cause = error.__cause__ if verbose else None
     while cause is not None:
         click.echo(f"  caused by {type(cause).__name__}: {cause}", err=True)
         cause = cause.__cause__
+
+
+class SomePath(click.Path):
+    """A path that isn't empty: an empty one is a variable that was forgotten, not the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("expected a path, found nothing", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class LazyGroup(click.Group):

@@ -7,6 +7,7 @@ one rename, and when anything fails afterwards it is exchanged back.
 """
 
 import contextlib
+import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from artifact_contract.atomic import write_atomic
 from artifact_contract.digests import Sha256, directory_digest, file_digest
 from artifact_contract.errors import ArtifactError
-from artifact_contract.manifest import dump_manifest, parse_manifest
+from artifact_contract.manifest import dump_manifest, load_manifest, parse_manifest
 from artifact_contract.models import Manifest
 from artifact_contract.tree import digest_file, digest_tree, walk_files
 from attrs import evolve, frozen
@@ -86,15 +87,12 @@ def _refuse_foreign(roots: Mapping[Path, RenderedArtifact], manifest: Path) -> N
     for root in roots:
         if not _is_ours(root):
             raise UsageError(f"{root}: exists and is no artifact; choose another --output, or remove it")
-    try:
-        data = manifest.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(manifest):
         return
-    except IsADirectoryError as error:
-        raise UsageError(f"{manifest}: is a directory; choose another --manifest") from error
+    # A link would be replaced; what is read has to be a file, and no endless one.
     with contextlib.suppress(ArtifactError):
-        generator = parse_manifest(data, str(manifest)).value.generator
-        if generator and generator.name == GENERATOR:
+        generator = load_manifest(manifest).manifest.generator
+        if generator and generator.name == GENERATOR and not manifest.is_symlink():
             return
     raise UsageError(f"{manifest}: exists and esb did not write it; choose another --manifest, or remove it")
 

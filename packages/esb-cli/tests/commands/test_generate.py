@@ -95,6 +95,21 @@ def test_the_registry_comes_from_the_environment(run, tmp_path):
     assert dockerfile.read_text().startswith("FROM esb-lambda-base:")
 
 
+@pytest.mark.parametrize(
+    "registry", ["two words", "line\nRUN rm", "https://registry", "$X", "r/Upper", "r//x"]
+)
+def test_a_registry_that_is_none_is_refused(run, registry):
+    result = run("--mode", "docker", CONTAINER_REGISTRY=registry)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "CONTAINER_REGISTRY: expected a registry" in result.stderr
+
+
+def test_an_empty_registry_is_an_unset_one(run, tmp_path):
+    run("--mode", "docker", CONTAINER_REGISTRY="")
+    dockerfile = tmp_path / "artifact/template/functions/Hello/Dockerfile"
+    assert dockerfile.read_text().startswith("FROM registry:5010/")
+
+
 def test_a_fixed_time_is_written(run, tmp_path):
     for epoch, text in (("0", "1970-01-01T00:00:00Z"), ("86400", "1970-01-02T00:00:00Z")):
         assert run(SOURCE_DATE_EPOCH=epoch).exit_code == 0
@@ -155,10 +170,13 @@ def test_a_requirement_without_a_wheel_rejects_and_writes_nothing(run, tree, mak
         (["--project", "a/b"], 2, "--project: expected letters"),
         (["-t", "nowhere.yaml"], 3, "nowhere.yaml: expected a template"),
         (["-t", "template.yaml", "-t", "src/../template.yaml"], 2, "--template: given twice: template.yaml"),
+        (["--output", ""], 2, "expected a path, found nothing"),
+        (["-t", ""], 2, "expected a path, found nothing"),
+        (["--env", ""], 2, "--env: expected letters"),
         (["--images", "images"], 2, "--images: has no effect without --build-images"),
         (["--build-images", "--mode", "docker"], 2, "--build-images: expected mode process"),
         (["--output", "src/app.py"], 2, "is a file"),
-        (["--output", "src/app.py/x"], 4, "Not a directory"),
+        (["--output", "src/app.py/x"], 4, "src/app.py/x: Not a directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from esb_cli.cli import Surroundings, warn
+from esb_cli.cli import SomePath, Surroundings, warn
 
 __all__ = ["apply_command"]
 
-PATH = click.Path(path_type=Path)
+PATH = SomePath(path_type=Path)
 HELP = {
     "artifact": "The manifest.  [default: artifact/artifact.yml in the project]",
     "out": "CONFIG_DIR: where the runtime config is put, and services read it.",

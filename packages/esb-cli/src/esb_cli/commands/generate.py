@@ -1,6 +1,7 @@
 """`esb artifact generate`."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
-from esb_cli.cli import Surroundings, warn
+from esb_cli.cli import SomePath, Surroundings, warn
 from esb_cli.errors import UsageError
 from esb_cli.version import __version__
 
@@ -22,8 +23,9 @@ MODES = ["docker", "containerd", "process"]
 REGISTRY = "CONTAINER_REGISTRY"
 DEFAULT_REGISTRY = "registry:5010"
 MOST_JOBS = 8
-DIRECTORY = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+IMAGE_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?")
+DIRECTORY = SomePath(file_okay=False, path_type=Path)
+FILE = SomePath(dir_okay=False, path_type=Path)
 HELP = {
     "template": "A SAM template; repeat it for several.  [default: esb.toml's, or template.yaml]",
     "env": "The environment.  [default: esb.toml's, or dev]",
@@ -123,10 +125,10 @@ def make_request(here: Surroundings, found: "Project", options: Options) -> "Gen
     return GenerateRequest(
         project_root=found.root,
         target=Target(
-            project=_name("--project", options.project or found.name),
-            env=_name("--env", options.env or found.env),
+            project=_name("--project", found.name if options.project is None else options.project),
+            env=_name("--env", found.env if options.env is None else options.env),
             mode=Mode(options.mode) if options.mode else found.mode,
-            registry=here.environ.get(REGISTRY, DEFAULT_REGISTRY),
+            registry=_registry(here.environ.get(REGISTRY) or DEFAULT_REGISTRY),
         ),
         templates=templates,
         parameters=_parameters(options.parameters),
@@ -183,6 +185,12 @@ def _parameters(given: tuple[str, ...]) -> Mapping[str, str]:
         if parameters.setdefault(key, value) != value:
             raise UsageError(f"--parameter: {key} is given twice with different values")
     return parameters
+
+
+def _registry(text: str) -> str:
+    if not IMAGE_PREFIX.fullmatch(text):
+        raise UsageError(f"{REGISTRY}: expected a registry such as {DEFAULT_REGISTRY}, found {text!r}")
+    return text
 
 
 def _name(option: str, text: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from esb_cli.cli import Surroundings
+from esb_cli.cli import SomePath, Surroundings
 
 __all__ = ["init"]
 
@@ -56,7 +56,7 @@ artifact/
 
 
 @click.command(short_help="Start a project.")
-@click.argument("directory", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", default=".", type=SomePath(file_okay=False, path_type=Path))
 @click.option("--name", help="The project's name.  [default: the directory's]")
 @click.pass_obj
 def init(here: Surroundings, directory: Path, name: str | None) -> None:
