@@ -1,11 +1,13 @@
 import json
 import socket
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from esb_node import box as box_module
 from esb_node import lock
-from esb_node.box import UpRequest, plan_box
+from esb_node.box import LOG_NAMES, UpRequest, plan_box
 from esb_node.box_state import ProvisionerState, ServiceState, write_state
 from esb_node.cli import command, main
 from esb_node.files import make_private
@@ -125,3 +127,14 @@ def test_up_without_the_embedded_parts_says_how_to_install_them(state, monkeypat
         main()
     assert ended.value.code == 4
     assert "pip install 'esb-runtime-node[embedded]'" in capsys.readouterr().err
+
+
+def test_every_command_and_option_is_in_the_docs():
+    docs = (Path(__file__).parents[3] / "docs" / "runtime-node.md").read_text("utf-8")
+    for name, sub in command.commands.items():
+        assert f"### `esb-node {name}`" in docs
+        for parameter in sub.params:
+            for option in parameter.opts if isinstance(parameter, click.Option) else ():
+                assert f"`{option}" in docs or f"/`{option}`" in docs, f"{name} {option}"
+    for service in LOG_NAMES:
+        assert f"`{service}`" in docs
