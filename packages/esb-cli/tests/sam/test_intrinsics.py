@@ -224,12 +224,26 @@ def test_conditions_that_need_each_other_are_refused_as_a_circle(problems):
 def test_references_that_double_a_text_again_and_again_are_stopped(problems):
     names = "".join(
         f"  B{n}: {{Type: AWS::S3::Bucket, Properties: {{BucketName: !Sub '${{B{n + 1}}}${{B{n + 1}}}'}}}}\n"
-        for n in range(40)
+        for n in range(20)
     )
     template = (
-        f"Resources:\n{names}  B40: {{Type: AWS::S3::Bucket, Properties: {{BucketName: {'x' * 60}}}}}\n"
+        f"Resources:\n{names}  B20: {{Type: AWS::S3::Bucket, Properties: {{BucketName: {'x' * 60}}}}}\n"
     )
     assert any("at most 1048576 characters" in problem for problem in problems(template))
+
+
+def test_values_that_lead_deeper_and_deeper_are_stopped(problems):
+    def bucket(n):
+        name = f"!Ref B{n + 1}"
+        for _ in range(40):
+            name = f"!Join ['', [{name}]]"
+        return f"  B{n}: {{Type: AWS::S3::Bucket, Properties: {{BucketName: {name}}}}}\n"
+
+    template = "Resources:\n" + "".join(map(bucket, range(60))) + "  B60: {Type: AWS::S3::Bucket}\n"
+    assert any("at most 120 values in each other" in problem for problem in problems(template))
+    names = "".join(f"  C{n}: !Not [!Condition C{n + 1}]\n" for n in range(400))
+    chain = f"Conditions:\n{names}  C400: !Equals [a, a]\nResources: {{B: {{Type: X, Condition: C0}}}}\n"
+    assert any("values that need each other, found more" in problem for problem in problems(chain))
 
 
 _plain = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), max_size=30)

@@ -19,7 +19,8 @@ from esb_cli.sam.values import Fields, Items, Text, Unknown, Value
 __all__ = ["Evaluator", "Function", "Lookup", "NotKnownError"]
 
 MAX_TEXT = 1024 * 1024  # what one function may make; doubling references would fill the memory
-MAX_CHAIN = 50  # names and conditions that need each other
+MAX_CHAIN = 30  # names and conditions that need each other
+MAX_DEPTH = 120  # values in values, also those that names and conditions lead to: far from Python's own limit
 
 
 class Secrets(Enum):
@@ -65,6 +66,7 @@ class Evaluator:
         self._secrets = Secrets.REFUSED
         self._conditions: dict[str, bool | Unknown] = {}
         self._entered: list[str] = []
+        self._depth = 0
 
     def for_environment(self, node: Node) -> Value | None:
         """The value of a node for an environment, the one place where a secret may be named."""
@@ -75,6 +77,15 @@ class Evaluator:
         """The value of a node; None for `AWS::NoValue`."""
         if isinstance(node, Scalar):
             return _known(node.text, node, plain=node.plain)
+        if self._depth >= MAX_DEPTH:
+            return self.wrong(node, "", f"at most {MAX_DEPTH} values in each other", "more")
+        self._depth += 1
+        try:
+            return self._composite(node)
+        finally:
+            self._depth -= 1
+
+    def _composite(self, node: Mapping | Sequence) -> Value | None:
         if isinstance(node, Sequence):
             values = (self.value(item) for item in node.items)
             return Items(tuple(value for value in values if value is not None), node.line, node.column)

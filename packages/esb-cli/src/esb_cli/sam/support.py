@@ -49,6 +49,7 @@ _API_LOST = {
     "Variables": "its stage variables",
     "Models": "the check of requests against its models",
     "GatewayResponses": "its own error answers",
+    "MethodSettings": "its settings of methods, such as throttling",
     "CacheClusterEnabled": "its response cache",
     "CacheClusterSize": "its response cache",
     "CanarySetting": "its canary deployment",
