@@ -71,6 +71,8 @@ __all__ = [
     "with_defaults",
 ]
 
+DEFAULT_ROUTE = "$default"  # HTTP API: what matches no other route
+
 _ROUTE_FIELDS: Mapping[str, FieldReader] = {
     "path": text,
     "method": text,
@@ -139,7 +141,7 @@ def _route(check: Check, index: int, node: Node) -> Route | None:
     if "path" not in values:
         check.report((*path, "path"), "a path; the route is ignored", "nothing", Severity.WARNING)
         return None
-    if not values["path"].startswith("/"):
+    if not values["path"].startswith("/") and values["path"] != DEFAULT_ROUTE:
         check.report((*path, "path"), "a path that starts with /", quote(values["path"]), Severity.STRICT)
     if "function" not in values:
         check.report((*path, "function"), "the name of a function", "nothing")
