@@ -54,7 +54,8 @@ def read_sources(
     problems: list[Problem] = []
     for path, name, given in zip(templates, names, _meant_for_each(templates, parameters), strict=True):
         try:
-            spec = build_spec(path, project=project, env=env, parameters=given, display=name)
+            inside = root if path.resolve().is_relative_to(root.resolve()) else None
+            spec = build_spec(path, project=project, env=env, parameters=given, root=inside, display=name)
             sources.append(Source(path, name, given, spec))
         except TemplateError as error:
             problems += error.problems
