@@ -7,6 +7,7 @@ everywhere.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ VALIDATE = f"artifactctl validate-id --artifact {MANIFEST}"
 APPLY = f"artifactctl apply --artifact {MANIFEST} --out config"
 PREPARE = f"artifactctl prepare-images --artifact {MANIFEST} --target oci-layout:images"
 GENERATE = "esb artifact generate"
+FUNCTION = "/2015-03-31/functions/{}/invocations"
 
 TEMPLATE = """\
 AWSTemplateFormatVersion: "2010-09-09"
@@ -61,7 +64,7 @@ class Case:
     group: str
     what: str
     command: str
-    code: int
+    code: int  # exit code, or HTTP status in the group Requests
     spoil: Callable[[Path], None] = lambda _: None
     port: int | None = None  # a port of this host that something else holds while the command runs
 
@@ -228,9 +231,18 @@ CASES = [
     Case("Box", "no generation to roll back to", "artifactctl rollback --out config", 2),
     Case("Box", "the gateway's port is in use", "esb-node up --state box --gateway-port {port}", 4, port=1),
     Case("Box", "the data plane's port is in use", "esb-node up --state box --data-port {port}", 4, port=1),
-    Case("Box", "stopping a box that does not run", "esb-node status --state box", 4),
+    Case("Box", "a file where the box's state should be", "esb-node up --state esb.toml", 2),
+    Case("Box", "a port that is none", "esb-node up --state box --gateway-port 99999", 2),
+    Case("Box", "a service asked to listen where something else does", "python -m esb_gateway", 4, port=1),
     Case("Box", "logs of a service that does not exist", "esb-node logs --state box kettle", 2),
     Case("Box", "the agent with a driver that does not exist", "python -m esb_agent", 2),
+    # requests to a gateway whose agent was stopped
+    Case("Requests", "a call while the agent is stopped", f"POST {FUNCTION.format('Hello')} {{}}", 500),
+    Case("Requests", "a route while the agent is stopped", "GET /hello", 503),
+    Case("Requests", "a function that does not exist", f"POST {FUNCTION.format('Nobody')} {{}}", 404),
+    Case("Requests", "a function name that cannot be one", f"POST {FUNCTION.format('No%20body')} {{}}", 400),
+    Case("Requests", "a body that is not JSON", f"POST {FUNCTION.format('Hello')} {{", 400),
+    Case("Requests", "a path that no route has", "GET /nowhere", 403),
 ]  # fmt: skip
 
 
@@ -253,20 +265,13 @@ def make_base(here: Path) -> None:
             raise RuntimeError(f"{command}: {done.code}\n{done.stderr}")
 
 
-def execute(command: str, here: Path) -> Outcome:
+def execute(command: str, here: Path, extra: dict[str, str] | None = None) -> Outcome:
     """Run a command with the tools of this environment and nothing from the caller's settings."""
     program, *arguments = command.split()
-    environ = {name: os.environ[name] for name in ("HOME", "UV_CACHE_DIR") if name in os.environ}
-    environ |= {"PATH": f"{BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "COLUMNS": "200", "NO_COLOR": "1"}
-    environ |= {
-        "ESB_AGENT_DRIVER": "steam",
-        "ESB_AGENT_ADDRESS": "unix:agent.sock",
-        "ESB_AGENT_STATE_DIR": "state",
-    }
     done = subprocess.run(
         [BIN / program, *arguments],
         cwd=here,
-        env=environ,
+        env=settings() | (extra or {}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -275,14 +280,29 @@ def execute(command: str, here: Path) -> Outcome:
     return Outcome(done.returncode, done.stderr.replace(str(here), "…"), done.stdout.replace(str(here), "…"))
 
 
+def settings() -> dict[str, str]:
+    """Return the environment of every command; the agent's driver in it is the wrong one on purpose."""
+    environ = {name: os.environ[name] for name in ("HOME", "UV_CACHE_DIR") if name in os.environ}
+    environ |= {"PATH": f"{BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "COLUMNS": "200", "NO_COLOR": "1"}
+    environ |= {
+        "ESB_AGENT_DRIVER": "steam",
+        "ESB_AGENT_ADDRESS": "unix:agent.sock",
+        "ESB_AGENT_STATE_DIR": "state",
+    }
+    return environ | {"ESB_CONFIG_DIR": "config", "ESB_OWNER_ID": "demo"}
+
+
 @contextmanager
 def held_port(wanted: bool) -> Iterator[int]:
     """Hold a free loopback port when wanted."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
+        port = int(server.getsockname()[1])
         if wanted:
             server.listen()
-        yield server.getsockname()[1]
+        else:
+            server.close()
+        yield port
 
 
 def run_case(case: Case, base: Path, here: Path) -> Outcome:
@@ -290,13 +310,57 @@ def run_case(case: Case, base: Path, here: Path) -> Outcome:
     shutil.copytree(base, here, symlinks=True)
     case.spoil(here)
     with held_port(case.port is not None) as port:
-        done = execute(case.command.replace("{port}", str(port)), here)
+        if case.group == "Requests":
+            with gateway(here, port):
+                return request(case.command, port)
+        done = execute(case.command.replace("{port}", str(port)), here, {"ESB_GATEWAY_PORT": str(port)})
     return Outcome(done.code, done.stderr.replace(str(port), "{port}"), done.stdout)
 
 
+@contextmanager
+def gateway(here: Path, port: int) -> Iterator[None]:
+    """Run a gateway on the applied config; nobody listens where its agent should be."""
+    environ = {**settings(), "ESB_GATEWAY_PORT": str(port)}
+    command = [str(BIN / "python"), "-m", "esb_gateway"]
+    with (here / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=here, env=environ, stdout=log, stderr=log)
+    try:
+        wait_until_listening(process, port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    """Return when the port takes connections."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError("the gateway did not start")
+
+
+def request(command: str, port: int) -> Outcome:
+    """Send `METHOD PATH [BODY]`; the answer's body stands for the message."""
+    method, path, *body = command.split(" ", 2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body=body[0] if body else None)
+        answer = connection.getresponse()
+        return Outcome(answer.status, answer.read().decode(), "")
+    finally:
+        connection.close()
+
+
 def message(outcome: Outcome) -> str:
-    """Return what the user reads on stderr, without terminal decoration."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", outcome.stderr).strip()
+    """Return what the user reads, without terminal decoration and what differs from run to run."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", outcome.stderr).strip()
+    return re.sub(
+        r"\b[0-9a-f]{64}\b", "<sha256>", re.sub(r"(hello:|python3\.11-)[0-9a-f]{12}\b", r"\1<tag>", text)
+    )
 
 
 def page(results: list[tuple[Case, Outcome]]) -> str:
@@ -305,7 +369,7 @@ def page(results: list[tuple[Case, Outcome]]) -> str:
         "# What wrong input looks like",
         "",
         "Generated by `make docs` from commands that were run; a test runs them all again and compares. Exit codes:",
-        "2 usage, 3 the artifact or its source was rejected, 4 the world failed.",
+        "2 usage, 3 the artifact or its source was rejected, 4 the world failed; for requests, the HTTP status.",
     ]
     group = ""
     for case, outcome in results:

@@ -125,7 +125,7 @@ class Caller:
         shown = f"{len(body)} bytes" if body and type_ != "application/json" else (body or b"").decode()
         say(f"\n{paint('>', 'dim')} {paint(f'{method} {path}', 'bold')}  {shown}".rstrip())
         began = time.monotonic()
-        reply = self._send(method, path, body, type_)
+        reply = self.send(method, path, body, type_)
         took = time.monotonic() - began
         self.calls, self.seconds = self.calls + 1, self.seconds + took
         color = "green" if reply.status < 400 else "yellow"
@@ -142,7 +142,8 @@ class Caller:
         if not is_so:
             self.failures.append(what)
 
-    def _send(self, method: str, path: str, body: bytes | None, type_: str) -> Reply:
+    def send(self, method: str, path: str, body: bytes | None = None, type_: str = "") -> Reply:
+        """One call, not shown."""
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=CALL_SECONDS)
         try:
@@ -202,7 +203,7 @@ def wait_until_served() -> str:
         if run_["generation"] == generation and run_["state"] != "running":
             if run_["state"] != "done":
                 raise DemoError(f"provisioning: {run_['trouble']}")
-            if served(url) == generation:
+            if health(url).get("generation") == generation:
                 counts = ", ".join(f"{count} {name}" for name, count in run_["counts"].items())
                 say(f"  generation {generation} is served at {url}; tables and buckets: {counts}")
                 return str(url)
@@ -210,12 +211,12 @@ def wait_until_served() -> str:
     raise DemoError(f"generation {generation} is not served after {READY_SECONDS:g} s, see esb-node logs")
 
 
-def served(url: str) -> str | None:
-    """The generation the gateway says it serves."""
+def health(url: str) -> dict[str, Any]:
+    """What the gateway says of itself; nothing when it does not answer."""
     with suppress(DemoError):
-        health = Caller(url)._send("GET", "/health", None, "").json()
-        return str(health["generation"]) if isinstance(health, dict) else None
-    return None
+        found = Caller(url).send("GET", "/health").json()
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def call_everything(caller: Caller) -> None:
@@ -250,7 +251,8 @@ def call_everything(caller: Caller) -> None:
         (got.data, got.content_type) == (FILE, "image/x-demo"),
     )
 
-    heading("The clean-up: its schedule is rate(1 hour), so this is the same call, made now")
+    heading("The clean-up: its schedule is rate(1 hour), so here is the call it makes, made now")
+    caller.expect("the gateway keeps the schedule", health(caller.url).get("schedules") == 1)
     path = "/2015-03-31/functions/CleanupFunction/invocations"
     removed = caller.call("POST", path, body=json_body({"reason": "demo"}), status=200).json() or {}
     caller.expect("it removed the order that was to be kept for 0 days", removed.get("removed") == [bert])

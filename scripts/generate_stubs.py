@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceDescriptorProto
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]  # carries no types
 
 SOURCE_ROOT = Path(__file__).resolve().parents[1] / "services" / "contracts" / "src"
 PACKAGE = "esb_agent_api"
