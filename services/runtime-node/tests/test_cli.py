@@ -129,6 +129,15 @@ def test_up_without_the_embedded_parts_says_how_to_install_them(state, monkeypat
     assert "pip install 'esb-runtime-node[embedded]'" in capsys.readouterr().err
 
 
+def test_a_state_that_can_not_be_written_is_an_error_not_a_bug(monkeypatch, capsys):
+    monkeypatch.setattr(box_module, "_PARTS", {})
+    monkeypatch.setattr("sys.argv", ["esb-node", "up", "--state", "/proc/nothing/box"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
+    assert "Error: /proc/nothing" in capsys.readouterr().err
+
+
 def test_every_command_and_option_is_in_the_docs():
     docs = (Path(__file__).parents[3] / "docs" / "runtime-node.md").read_text("utf-8")
     for name, sub in command.commands.items():

@@ -168,6 +168,16 @@ def test_detached_it_returns_when_ready_and_goes_on(box, gone):
     assert stop_box(box.state, 20) is False
 
 
+def test_who_no_longer_waits_for_a_detached_box_does_not_get_one(box, gone):
+    mute = [sys.executable, "-uc", "import os, time; print('child', os.getpid()); time.sleep(600)"]
+    box.add("one").add("mute", argv=mute).up(detach=True, seconds=60)
+    state = box.until(lambda s: len(s["services"]) == 2 and s["services"][1]["pid"])
+    box.process.send_signal(signal.SIGTERM)
+    assert box.end()[0] == 143
+    gone(pids(state))
+    assert not lock.is_held(box.state)
+
+
 def test_detached_it_reports_a_start_that_failed(box):
     box.add("dying", argv=[sys.executable, "-c", "raise SystemExit('no such thing')"]).up(detach=True)
     code, told = box.end()

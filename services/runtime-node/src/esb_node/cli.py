@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -149,6 +150,9 @@ def main() -> None:
     except NodeError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(4)
+    except OSError as error:  # what was to be written, read or started, and why it can't be
+        click.echo(f"Error: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        sys.exit(4)
 
 
 def _current_state(state: Path) -> BoxState | None:
@@ -165,14 +169,16 @@ def _show(state: BoxState) -> None:
 
 
 def _tell(event: str) -> None:
-    click.echo(f"  {event}", err=True)
+    with suppress(BrokenPipeError):  # whoever read has left; the box stays, and its log has it all
+        click.echo(f"  {event}", err=True)
 
 
 def _announce(state: Path, error: str) -> None:
-    if error:
-        click.echo(f"Error: {error}", err=True)
-        return
-    found = read_state(state)
-    if found:
-        _show(found)
-    click.echo("Ctrl-C stops it.", err=True)
+    with suppress(BrokenPipeError):
+        if error:
+            click.echo(f"Error: {error}", err=True)
+            return
+        found = read_state(state)
+        if found:
+            _show(found)
+        click.echo("Ctrl-C stops it.", err=True)

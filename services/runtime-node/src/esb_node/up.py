@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from attrs import evolve
 
@@ -62,12 +63,15 @@ def detach_box(plan: Plan, seconds: float, descriptor: int) -> BoxState:
         os.close(reader)
         _be_detached(plan, seconds, descriptor, writer)
     os.close(writer)
+    before = signal.signal(signal.SIGTERM, _end_waiting)
     try:
         error = _outcome(reader)
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C or SIGTERM: whoever no longer waits does not want the box either
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     state = Path(plan.state.state_dir)
     if error is None:
         error = f"the box ended while it was starting, see {log_file(state, SUPERVISOR)}"
@@ -75,6 +79,10 @@ def detach_box(plan: Plan, seconds: float, descriptor: int) -> BoxState:
         os.waitpid(child, 0)
         raise StartError(error)
     return read_state(state) or plan.state
+
+
+def _end_waiting(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _outcome(reader: int) -> str | None:
@@ -115,7 +123,8 @@ def _supervise(plan: Plan, seconds: float, tell: Tell, announce: Announce) -> in
     with open_log(log_file(Path(plan.state.state_dir), SUPERVISOR)) as log:
 
         def note(event: str) -> None:
-            log.write(f"{_now()} {event}\n".encode())
+            with suppress(OSError):  # a full disk is no reason to stop a box
+                log.write(f"{_now()} {event}\n".encode())
             tell(event)
 
         supervisor = _supervisor(plan, wakeup, note)
@@ -171,8 +180,9 @@ class _Reporter:
             provisioner=self._supervisor.provisioner_state(),
         )
         if now != self._last:
-            write_state(now)
-            self._last = now
+            with suppress(OSError):  # a full disk: the next turn tries again
+                write_state(now)
+                self._last = now
 
 
 def _clear(own: set[int], end_them: bool) -> None:
