@@ -17,6 +17,10 @@ from artifact_contract.models import (
 from artifact_contract.tree import digest_tree
 from artifact_contract.verify import runtime_meta_digests
 
+# how long an example takes depends on who else uses the machine
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+
 FILES = {
     "runtime-config/functions.yml": "functions:\n  hello:\n    image: demo-dev-hello:1\n",
     "runtime-config/routing.yml": "routes:\n  - path: /hello\n    function: hello\n",

@@ -228,13 +228,11 @@ PLAIN_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), PLAIN_VALUES, max_size=5))
 def test_plain_values_survive_being_written_and_read(value: dict[str, object]) -> None:
     assert plain_python(read_yaml(dump_yaml(from_python(value)).encode(), "f")) == value
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), PLAIN_VALUES, max_size=5))
 def test_json_survives_being_written_and_read(value: dict[str, object]) -> None:
     node = from_python(value)
@@ -245,7 +243,7 @@ def test_json_survives_being_written_and_read(value: dict[str, object]) -> None:
     assert plain_python(read_json(written.encode(), "f")) == value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_no_bytes_make_a_reader_fail_in_another_way(data: bytes) -> None:
     for read in (read_yaml, read_json):

@@ -130,7 +130,7 @@ PATHS = st.lists(st.sampled_from(["/", "\\", ".", "..", "a", "B", " ", "é", ".y
 @given(PATHS)
 def test_normalising_twice_is_normalising_once(path: str) -> None:
     ref = canonical_ref(path)
-    # the one exception, by the rule's wording: `a /` is stripped before its trailing slash goes, and gives `a `
+    # the one exception, by the rule's wording: `a /` is stripped before its slash goes, and gives `a `
     assume(ref == ref.strip())
     assert canonical_ref(ref) == ref
 

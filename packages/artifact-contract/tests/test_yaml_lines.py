@@ -111,7 +111,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 @example("a:\n- b\n- c: 1\n  d:\n  - e\nf: 1\n")
 @example("a:\n  b: 1\n c: 2\n")
@@ -143,7 +143,7 @@ LINES = st.tuples(
 ).map(lambda parts: " " * parts[0] + "".join(parts[1:]))
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(LINES, max_size=8).map("\n".join))
 def test_lines_in_any_indentation_are_read_as_the_general_reader_does_or_not_at_all(text: str) -> None:
     try:
@@ -168,7 +168,7 @@ NODES: st.SearchStrategy[Node] = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(TEXTS, NODES, max_size=5).map(Mapping))
 def test_what_the_writer_writes_both_readers_read_the_same(root: Mapping) -> None:
     text = dump_yaml(root)

@@ -17,7 +17,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: it can't be written; nothing has changed, no temporary file is left.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".write-", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -39,6 +39,7 @@ class Check:
 
     places: Places
     problems: list[Problem] = field(factory=list)
+    reported: set[str] = field(factory=set)
 
     def report(
         self,
@@ -49,9 +50,14 @@ class Check:
         kind: Kind = Kind.SCHEMA,
     ) -> None:
         """Note a problem with the value at `path`."""
-        self.problems.append(
-            Problem(self.places.of(path), field_text(path), expected, found, "", severity, kind)
-        )
+        name = field_text(path)
+        self.reported.add(name)
+        self.problems.append(Problem(self.places.of(path), name, expected, found, "", severity, kind))
+
+    def missing(self, path: FieldPath, expected: str, severity: Severity = Severity.ERROR) -> None:
+        """Note that there is no value at `path`, unless what stands there was found wrong already."""
+        if field_text(path) not in self.reported:
+            self.report(path, expected, "nothing", severity)
 
     def mapping(self, node: Node | None, path: FieldPath) -> Mapping[str, Node]:
         """The items of a mapping; none for a null or nothing."""
@@ -191,7 +197,7 @@ def events(check: Check, node: Node, path: FieldPath, key: str) -> tuple[Schedul
             if "rate" in values:
                 found.append(ScheduleEvent(values["rate"], values.get("input")))
             else:
-                check.report((*full, sort, "rate"), "a rate(...) or cron(...) expression", "nothing")
+                check.missing((*full, sort, "rate"), "a rate(...) or cron(...) expression")
     return tuple(found) or None
 
 

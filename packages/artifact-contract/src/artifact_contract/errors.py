@@ -163,3 +163,8 @@ def raise_errors(problems: Iterable[Problem], *, strict: bool = False) -> tuple[
     if errors:
         raise error_for(errors, [problem for problem in every if problem.severity not in fatal])
     return every
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems of one file, each once, from its top to its end."""
+    return sorted(dict.fromkeys(problems), key=lambda each: (each.place.line or 0, each.place.column or 0))

@@ -13,7 +13,7 @@ import attrs
 from attrs import field, frozen
 
 from artifact_contract.codec import Reader, dump_yaml, read_yaml
-from artifact_contract.errors import Place, Problem, SchemaError, Severity, error_for, raise_errors
+from artifact_contract.errors import Place, Problem, SchemaError, Severity, error_for, in_order, raise_errors
 from artifact_contract.manifest_checks import check_manifest
 from artifact_contract.models import Entry, Manifest
 from artifact_contract.nodes import Mapping, Node, Step, from_python
@@ -49,15 +49,10 @@ def structure(node: Node, file: str) -> Parsed[Manifest]:
     outcome = structure_manifest(node, places)
     checked = check_manifest(node, places)
     if isinstance(outcome, Manifest):
-        return Parsed(outcome, raise_errors(_in_order(checked)))
+        return Parsed(outcome, raise_errors(in_order(checked)))
     fatal = [problem for problem in checked if problem.severity is Severity.ERROR]
     warnings = [problem for problem in checked if problem.severity is not Severity.ERROR]
-    raise error_for(_in_order([*outcome, *fatal]), _in_order(warnings))
-
-
-def _in_order(problems: list[Problem]) -> list[Problem]:
-    """Each once, from the top of the file to its end."""
-    return sorted(dict.fromkeys(problems), key=lambda each: (each.place.line or 0, each.place.column or 0))
+    raise error_for(in_order([*outcome, *fatal]), in_order(warnings))
 
 
 @frozen

@@ -39,7 +39,7 @@ from artifact_contract.config_types import (
     ScheduleEvent,
     with_defaults,
 )
-from artifact_contract.errors import FieldError, Severity, raise_errors
+from artifact_contract.errors import FieldError, Severity, in_order, raise_errors
 from artifact_contract.nodes import Mapping as MappingNode
 from artifact_contract.nodes import Node, PlainValue, Scalar, as_text, describe, plain_python, quote
 from artifact_contract.parsed import Parsed, Places
@@ -98,7 +98,7 @@ def structure_functions(node: Node, file: str = FUNCTIONS_FILE) -> Parsed[Functi
         function = _function(check, name, body)
         if function:
             functions[name] = function
-    return Parsed(FunctionsConfig(defaults, functions), raise_errors(check.problems))
+    return Parsed(FunctionsConfig(defaults, functions), raise_errors(in_order(check.problems)))
 
 
 def _function(check: Check, name: str, node: Node) -> Function | None:
@@ -112,7 +112,7 @@ def _function(check: Check, name: str, node: Node) -> Function | None:
         return None
     values = read_fields(check, node, path, FUNCTION_FIELDS)
     if "image" not in values:
-        check.report((*path, "image"), "an image reference", "nothing")
+        check.missing((*path, "image"), "an image reference")
         return None
     return Function(name, **values)
 
@@ -129,7 +129,7 @@ def structure_routing(node: Node, file: str = ROUTING_FILE) -> Parsed[tuple[Rout
         route = _route(check, index, item)
         if route:
             routes.append(route)
-    return Parsed(tuple(routes), raise_errors(check.problems))
+    return Parsed(tuple(routes), raise_errors(in_order(check.problems)))
 
 
 def _route(check: Check, index: int, node: Node) -> Route | None:
@@ -139,12 +139,12 @@ def _route(check: Check, index: int, node: Node) -> Route | None:
         return None
     values = read_fields(check, node, path, _ROUTE_FIELDS)
     if "path" not in values:
-        check.report((*path, "path"), "a path; the route is ignored", "nothing", Severity.WARNING)
+        check.missing((*path, "path"), "a path; the route is ignored", Severity.WARNING)
         return None
     if not values["path"].startswith("/") and values["path"] != DEFAULT_ROUTE:
         check.report((*path, "path"), "a path that starts with /", quote(values["path"]), Severity.STRICT)
     if "function" not in values:
-        check.report((*path, "function"), "the name of a function", "nothing")
+        check.missing((*path, "function"), "the name of a function")
         return None
     version = values.setdefault("payload_version", "1.0")
     if version not in PAYLOAD_VERSIONS:
@@ -163,7 +163,7 @@ def structure_resources(node: Node, file: str = RESOURCES_FILE) -> Parsed[Resour
     resources = check.mapping(check.mapping(node, ()).get("resources"), ("resources",))
     lists = {kind: _resources(check, kind, key, resources.get(kind)) for kind, key in RESOURCE_KEYS.items()}
     others = {kind: plain_python(value) for kind, value in resources.items() if kind not in RESOURCE_KEYS}
-    return Parsed(ResourcesConfig(**lists, others=others), raise_errors(check.problems))
+    return Parsed(ResourcesConfig(**lists, others=others), raise_errors(in_order(check.problems)))
 
 
 def _resources(check: Check, kind: str, key: str, node: Node | None) -> tuple[Mapping[str, PlainValue], ...]:
@@ -197,9 +197,9 @@ def structure_image_import(node: Node, file: str = IMAGE_IMPORT_FILE) -> Parsed[
         values = read_fields(check, item, path, _IMAGE_FIELDS)
         values.pop("extra", None)
         if "function_name" not in values and not ("image_source" in values and "image_ref" in values):
-            check.report((*path, "function_name"), "a name, or image_source and image_ref", "nothing")
+            check.missing((*path, "function_name"), "a name, or image_source and image_ref")
         images.append(ImageImportEntry(**values))
     empty = Scalar("")
     version = text(check, top.get("version", empty), (), "version") or ""
     target = text(check, top.get("push_target", empty), (), "push_target") or ""
-    return Parsed(ImageImport(version, target, tuple(images)), raise_errors(check.problems))
+    return Parsed(ImageImport(version, target, tuple(images)), raise_errors(in_order(check.problems)))

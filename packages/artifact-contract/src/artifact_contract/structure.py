@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 import attrs
@@ -67,6 +68,7 @@ def _problems(error: BaseException, path: tuple[Step, ...], places: Places) -> I
         raise error
 
 
+@cache
 def _converter() -> Converter:
     converter = Converter(detailed_validation=True)
     converter.register_structure_hook_factory(attrs.has, lambda kind: _class_hook(kind, converter))
