@@ -50,7 +50,6 @@ class EntryBuilder:
 
     def function(self, name: str, dockerfile: str = "", *, image: str = "", more: str = "") -> EntryBuilder:
         default = f'FROM {BASE_REF}\nCOPY functions/{name}/src/ /var/task/\nCMD ["app.handler"]\n'
-        default = f'FROM {BASE_REF}\nCOPY functions/{name}/src/ /var/task/\nCMD ["app.handler"]\n'
         text = dockerfile or default
         self.write(f"functions/{name}/Dockerfile", text)
         self.write(f"functions/{name}/src/app.py", f"NAME = {name!r}\n")
@@ -83,7 +82,8 @@ class ArtifactBuilder:
             'schema_version: "1"\nproject: demo\nenv: dev\nmode: process\nartifacts:\n',
             *(
                 f"  - id: {entry_id(one.template, {}, '')}\n    artifact_root: {one.root.name}\n"
-                f"    runtime_config_dir: runtime-config\n    source_template: {{path: {one.template}}}\n{extra}"
+                f"    runtime_config_dir: runtime-config\n"
+                f"    source_template: {{path: {one.template}}}\n{extra}"
                 for one in self.entries
             ),
         ]

@@ -142,7 +142,7 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     entries = tuple(walk(Context(tmp_path, IgnoreRules()), ""))
     (tmp_path / "a").write_text("22")
-    with pytest.raises(OSError, match="was changed"):
+    with pytest.raises(OSError, match="changed meanwhile"):
         list(tar_chunks(entries))
 
 

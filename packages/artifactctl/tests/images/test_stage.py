@@ -43,6 +43,13 @@ def test_a_working_directory_starts_at_the_one_before(build: Build) -> None:
     assert build("FROM scratch\nWORKDIR a b\n").config.workdir == "/a b"
 
 
+def test_the_search_path_can_be_extended_though_no_base_sets_it(build: Build) -> None:
+    for base in ("scratch", "debian", "lambda/python"):
+        path = build(f"FROM {base}\nENV PATH=/x:$PATH\n").config.env["PATH"]
+        assert path.startswith("/x:/")
+        assert "/usr/bin" in path
+
+
 def test_the_rest_of_the_configuration(build: Build) -> None:
     config = build(
         "FROM scratch\nARG P=8000\nUSER 1000:1000\nSTOPSIGNAL SIGINT\nEXPOSE $P 53/udp 9000-9002/TCP\n"

@@ -53,7 +53,7 @@ _LAMBDA_VARIABLES = {
     ":/opt/lib",
 }
 
-SCRATCH = Base(name="scratch", inputs="scratch")
+SCRATCH = Base(name="scratch", inputs="scratch", variables=_VARIABLES)
 
 
 def split_reference(ref: str) -> tuple[str, str]:

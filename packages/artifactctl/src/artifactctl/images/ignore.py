@@ -37,6 +37,8 @@ class IgnoreRules:
 
     def exclude(self, path: str) -> bool:
         """Whether this path is no part of the context."""
+        if not self.rules:
+            return False
         excluded = False
         candidates = (*ancestors(path), path)
         for rule in self.rules:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from errno import ESTALE
 from functools import cached_property
 from hashlib import sha256
 
@@ -81,12 +82,12 @@ def _read(content: Content) -> Iterator[bytes]:
     with open(content.path, "rb") as file:  # noqa: PTH123 - a Path a file costs more than reading it
         facts = os.fstat(file.fileno())
         if (facts.st_size, facts.st_mtime_ns) != (content.size, content.mtime_ns):
-            raise ContentChangedError(f"{content.path} was changed while the image was built")
+            raise ContentChangedError(ESTALE, "it was changed meanwhile", content.path)
         left = content.size
         while left:
             chunk = file.read(min(left, _CHUNK))
             if not chunk:
-                raise ContentChangedError(f"{content.path} was shortened while the image was built")
+                raise ContentChangedError(ESTALE, "it was shortened meanwhile", content.path)
             left -= len(chunk)
             yield chunk
 

@@ -99,13 +99,18 @@ class OciLayout:
         if not self._trust:
             return None
         manifest = self._index.descriptor(ref)
-        stored = self._stored(manifest) if manifest else None
-        if not manifest or not stored or not all(map(self.blobs.has, stored.blobs)):
-            return None
+        with _disk_errors(self.directory, "read its images"):
+            stored = self._stored(manifest) if manifest else None
+            if not manifest or not stored or not all(map(self.blobs.has, stored.blobs)):
+                return None
         return _image(manifest, stored.inputs, stored.blobs)
 
     def put(self, ref: str, recipe: Recipe) -> StoredImage:
         """Stage what the image needs and the layout doesn't have."""
+        with _disk_errors(self.directory, "make the image"):
+            return self._put(ref, recipe)
+
+    def _put(self, ref: str, recipe: Recipe) -> StoredImage:
         layers = [(layer, self._put_layer(layer)) for layer in recipe.layers]
         made = [blob for _, blob in layers]
         config = self.blobs.put(CONFIG_TYPE, config_document(recipe, [blob.digest for blob in made]))

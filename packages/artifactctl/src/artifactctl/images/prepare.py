@@ -22,7 +22,7 @@ from artifact_contract.verify import verify_content, verify_paths, verify_runtim
 from attrs import evolve, frozen
 
 from artifactctl.block_yaml import block_reader
-from artifactctl.errors import DiskError, RequestError, WorldError
+from artifactctl.errors import RequestError, WorldError
 from artifactctl.images.api import ImageResult, ImageStatus, PrepareImagesRequest, PrepareImagesResult
 from artifactctl.images.bases import empty_base
 from artifactctl.images.oci_layout import open_layout
@@ -175,9 +175,6 @@ def _build(plan: ImagePlan, target: Target) -> ImageResult:
         return _result(plan, ImageStatus.BUILT, target.put(plan.ref, plan.recipe))
     except WorldError as error:
         return _result(plan, ImageStatus.FAILED, error=error)
-    except OSError as error:
-        failure = DiskError(Path(error.filename or plan.dockerfile), "build the image", error)
-        return _result(plan, ImageStatus.FAILED, error=failure)
 
 
 def _result(

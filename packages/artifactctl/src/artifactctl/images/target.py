@@ -26,13 +26,17 @@ class Target(Protocol):
     """Somewhere images can be put; `find` and `put` are called from several threads."""
 
     def find(self, ref: str) -> StoredImage | None:
-        """The image with this reference, when all its blobs are there."""
+        """The image with this reference, when all its blobs are there.
+
+        Raises:
+            WorldError: the target can't be read.
+        """
 
     def put(self, ref: str, recipe: Recipe) -> StoredImage:
         """Make the image of a recipe and keep it for `commit`.
 
         Raises:
-            OSError: something can't be read or written.
+            WorldError: something can't be read or written.
         """
 
     def commit(self) -> None:

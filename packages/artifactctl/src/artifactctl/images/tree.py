@@ -165,7 +165,7 @@ def _names(tree: Tree, path: str) -> Sequence[str]:
 def walk(tree: Tree, path: str) -> Iterator[FileEntry]:
     """Everything below a directory, parents first, links not followed."""
     for name in tree.children(path):
-        entry = tree.get(join(path, name))
+        entry = tree.get(f"{path}/{name}" if path else name)
         if entry is None:
             continue
         yield entry

@@ -33,6 +33,8 @@ def expand(text: str, lookup: Lookup, escape: str = "\\") -> str:
         FieldError: a quote or a brace isn't closed, or `${VAR:?…}` finds nothing.
         UnsupportedError: an operator this builder doesn't know.
     """
+    if not any(special in text for special in ("$", "'", '"', escape)):
+        return text
     return _Expansion(text, lookup, escape).until("")
 
 
