@@ -265,3 +265,15 @@ def test_every_mode_gives_a_valid_artifact(project, installs):
         loaded = load_manifest(generate(asked, installs).manifest)
         assert loaded.manifest.mode is mode
         assert verify_entry(loaded, loaded.manifest.artifacts[0]) == []
+
+
+def test_the_route_for_all_the_rest_loads_without_a_warning(project, tree, installs):
+    event = "Rest: {Type: HttpApi}"
+    tree(
+        {"template.yaml": HELLO.replace("Get: {Type: Api, Properties: {Path: /hello, Method: get}}", event)},
+        "project",
+    )
+    generate(request(project), installs)
+    config = load_runtime_config(project / "artifact/template/runtime-config")
+    assert [(route.method, route.path) for route in config.config.routing] == [("ANY", "$default")]
+    assert config.warnings == ()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import threading
 from pathlib import Path
 
@@ -236,6 +237,18 @@ def test_when_the_manifest_cannot_be_written_the_roots_are_as_before(out, tmp_pa
         )
     assert files(out) == before
     assert sorted(path.name for path in out.iterdir()) == ["artifact.yml", "old"]
+
+
+def test_a_run_that_is_killed_leaves_the_old_state_and_nothing_that_lasts(out):
+    run(out, one=artifact())
+    before = files(out)
+    child = os.fork()
+    if not child:
+        run(out, make=lambda _: os.kill(os.getpid(), signal.SIGKILL), one=artifact(functions__x=b"new"))
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert {path: data for path, data in files(out).items() if not path.startswith(".esb-tmp-")} == before
+    run(out, one=artifact(functions__x=b"new"))
+    assert sorted(path.name for path in out.iterdir()) == ["artifact.yml", "one"]
 
 
 def test_code_that_changes_while_it_is_read_is_noticed(out, tree):

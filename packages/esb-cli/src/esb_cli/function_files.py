@@ -22,7 +22,7 @@ from esb_cli.images import base_image, dockerfile, function_tag
 from esb_cli.requirements import has_requirements
 from esb_cli.runtime_files import DOCKERFILE_TEMPLATE, PYTHON_HOOKS, runtime_base_files
 from esb_cli.spec_model import FunctionSpec, Inline, LayerSpec, LocalDir, Where
-from esb_cli.staging import Exclusions, StagedFile, collect, every_file
+from esb_cli.staging import Collected, Exclusions, StagedFile, collect, every_file
 
 __all__ = ["Built", "FunctionFiles", "Installs"]
 
@@ -54,7 +54,9 @@ class FunctionFiles:
         self._prefix = prefix
         self._installer = installer
         self._never_ship = never_ship
+        # Functions often share code and layers.
         self._digests: dict[Path, Sha256] = {}
+        self._collected: dict[tuple[Path, bool], Collected] = {}
         self.problems: list[Problem] = []
         self.warnings: dict[str, None] = {}  # in order, each once
 
@@ -124,7 +126,10 @@ class FunctionFiles:
 
     def _directory(self, code: LocalDir, where: Where, owner: str, runtime: str) -> dict[str, StagedFile]:
         exclusions = Exclusions(self._never_ship, node_modules=not runtime.startswith("nodejs"))
-        found = collect(code.path, exclusions)
+        key = (code.path, exclusions.node_modules)
+        if key not in self._collected:
+            self._collected[key] = collect(code.path, exclusions)
+        found = self._collected[key]
         for fault in found.faults:
             self._problem(where, owner, "files that can be copied", fault)
         if not found.files and not found.faults:
@@ -156,7 +161,7 @@ class FunctionFiles:
     def _digest(self, staged: StagedFile) -> Sha256:
         if isinstance(staged.source, bytes):
             return file_digest(staged.source)
-        if staged.source not in self._digests:  # functions often share code and layers
+        if staged.source not in self._digests:
             self._digests[staged.source] = digest_file(staged.source)
         return self._digests[staged.source]
 

@@ -107,18 +107,40 @@ def _is_ours(root: Path) -> bool:
 
 
 def _stage(root: Path, artifact: RenderedArtifact, place: Path) -> Staged:
-    digests = {path: _digest(staged) for path, staged in artifact.files.items()}
+    digests = _digests(artifact)
     content = directory_digest(digests.items())
     if _has_files(root, artifact, digests):
         return Staged(root, root, content)
     files = place / root.name
+    folders: set[Path] = set()
     for path, staged in artifact.files.items():
+        _make_folders((files / path).parent, place, folders)
         _write(files / path, staged)
-    for folder in [files, *(path for path in files.rglob("*") if path.is_dir())]:
-        folder.chmod(0o755)
     if digest_tree(files) != content:
         raise WorldError(f"{root}: code changes while it is read; generate again")
     return Staged(root, files, content)
+
+
+def _digests(artifact: RenderedArtifact) -> dict[str, Sha256]:
+    known: dict[Path, Sha256] = {}  # functions often share code and layers
+    digests: dict[str, Sha256] = {}
+    for path, staged in artifact.files.items():
+        if isinstance(staged.source, bytes):
+            digests[path] = file_digest(staged.source)
+        else:
+            if staged.source not in known:
+                known[staged.source] = digest_file(staged.source)
+            digests[path] = known[staged.source]
+    return digests
+
+
+def _make_folders(folder: Path, top: Path, made: set[Path]) -> None:
+    if folder == top or folder in made:
+        return
+    _make_folders(folder.parent, top, made)
+    folder.mkdir()
+    folder.chmod(0o755)  # whatever the umask
+    made.add(folder)
 
 
 def _has_files(root: Path, artifact: RenderedArtifact, digests: Mapping[str, Sha256]) -> bool:
@@ -137,12 +159,7 @@ def _is_plain(path: Path, *, executable: bool) -> bool:
     return stat.S_ISREG(mode) and bool(mode & stat.S_IXUSR) == executable
 
 
-def _digest(staged: StagedFile) -> Sha256:
-    return file_digest(staged.source) if isinstance(staged.source, bytes) else digest_file(staged.source)
-
-
 def _write(path: Path, staged: StagedFile) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(staged.source, bytes):
         path.write_bytes(staged.source)
     else:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from artifact_contract.manifest import load_manifest
@@ -210,6 +212,38 @@ def test_images_are_built_when_asked_for(run, tmp_path):
     assert any(name.startswith("shop-dev-hello:") for name in names)
     assert run("--build-images").exit_code == 0
     assert (tmp_path / ".esb/box/images/index.json").exists()
+
+
+def test_user_locale_zone_and_umask_make_no_difference(tree, make_wheel, offline, tmp_path):
+    make_wheel(
+        "tiny",
+        files={"tiny/ünï.py": "", "tiny/__init__.py": ""},
+        entry_points="[console_scripts]\nt = tiny:f\n",
+    )
+    files = {"esb.toml": '[project]\nname = "shop"\n', "template.yaml": TEMPLATE}
+    code = {"src/app.py": "x = 'ü'", "src/straße.txt": "", "src/requirements.txt": "tiny\n"}
+    outcomes = []
+    for place, umask, environ in (
+        ("one", 0o022, {"LC_ALL": "C.UTF-8", "TZ": "UTC", "USER": "a", "PYTHONHASHSEED": "1"}),
+        (
+            "deep/two",
+            0o077,
+            {"LC_ALL": "C", "TZ": "Asia/Tokyo", "USER": "b", "HOME": "/", "PYTHONHASHSEED": "2"},
+        ),
+    ):
+        root = tree(files | code, place)
+        subprocess.run(
+            [sys.executable, "-c", "from esb_cli.cli import main; main()", "artifact", "generate"],
+            cwd=root, env=offline | environ | {"SOURCE_DATE_EPOCH": "0"}, umask=umask, check=True,
+        )  # fmt: skip
+        outcomes.append(
+            {
+                path.relative_to(root).as_posix(): path.read_bytes() if path.is_file() else b""
+                for path in (root / "artifact").rglob("*")
+            }
+        )
+    assert outcomes[0] == outcomes[1]
+    assert sum(name.endswith(("straße.txt", "ünï.py")) for name in outcomes[0]) == 2
 
 
 def test_the_modes_are_those_of_the_contract():
