@@ -16,6 +16,7 @@ from artifact_contract.models import (
 )
 from artifact_contract.tree import digest_tree
 from artifact_contract.verify import runtime_meta_digests
+from hypothesis import HealthCheck, settings
 
 # how long an example takes depends on who else uses the machine
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -99,7 +99,7 @@ artifacts:
     runtime_config_dir: ../cfg
     source_template: {path: template.yaml}
     image_prewarm: sometimes
-    required_secret_env: [OK, "not ok"]
+    required_secret_env: [OK, "a b"]
   - id: nonsense
     runtime_config_dir: config
     source_template:
@@ -117,7 +117,7 @@ artifacts:
         "7:20: artifacts[0].artifact_root: expected a path, found a list",
         "8:25: artifacts[0].runtime_config_dir: expected a path inside the artifact root, found '../cfg'",
         "10:20: artifacts[0].image_prewarm: expected all or off, found 'sometimes'",
-        "11:31: artifacts[0].required_secret_env[1]: expected a name of letters, digits and _, found 'not ok'",
+        "11:31: artifacts[0].required_secret_env[1]: expected a name of letters, digits and _, found 'a b'",
         "12:5: artifacts[1].artifact_root: expected a path, found nothing",
         "12:9: artifacts[1].id: expected <slug>-<8 hex digits>, like template-e2e-92eecc19, found 'nonsense'",
         "15:7: artifacts[1].source_template.path: expected a text, found nothing",

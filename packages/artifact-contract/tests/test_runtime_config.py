@@ -173,13 +173,13 @@ def test_an_event_of_another_sort_is_a_strict_warning_and_left_out() -> None:
 def test_defaults_fill_in_where_a_function_is_silent() -> None:
     parsed = functions("""\
 defaults:
-  {environment: {A: "1", B: "2"}, scaling: {max_capacity: 3, idle_timeout: 60}, timeout: 9, trace: on, handler: h}
+  {environment: {A: "1", B: "2"}, scaling: {max_capacity: 3, idle_timeout: 60}, timeout: 9, t: on, handler: h}
 functions: {f: {image: x, environment: {B: own}, scaling: {max_capacity: 0}, memory_size: 64}}
 """).value
     filled = with_defaults(parsed.functions["f"], parsed.defaults)
     assert filled.environment == {"A": "1", "B": "own"}
     assert filled.scaling == Scaling(None, 0, 60.0, None)
-    assert (filled.timeout, filled.memory_size, filled.handler, filled.extra) == (9, 64, "h", {"trace": "on"})
+    assert (filled.timeout, filled.memory_size, filled.handler, filled.extra) == (9, 64, "h", {"t": "on"})
     assert with_defaults(Function("g", "x"), Defaults()).scaling == Scaling()
 
 
