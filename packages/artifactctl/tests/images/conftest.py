@@ -16,6 +16,11 @@ from artifactctl.images.ignore import IgnoreRules
 from artifactctl.images.interpret import Surroundings, interpret
 from artifactctl.images.recipe import Platform, Recipe
 from attrs import define, field
+from hypothesis import settings
+
+# a busy machine is no failure
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 AMD64 = Platform("linux", "amd64")
 BASE_REF = "esb-lambda-base:python3.12-0123456789ab"

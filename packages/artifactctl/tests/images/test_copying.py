@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from artifact_contract.errors import ArtifactError
 from artifactctl.images.recipe import Recipe
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 Build = Callable[..., Recipe]
 Problems = Callable[..., list[str]]
@@ -50,6 +54,32 @@ def test_a_destination_that_is_a_directory_already_takes_files_by_name(
 ) -> None:
     recipe = build("FROM scratch\nCOPY src /x\nCOPY a.txt /x\n", FILES)
     assert list(last_layer(recipe)) == ["x", "x/a.txt"]
+
+
+def test_every_working_directory_so_far_is_a_directory(build: Build, last_layer: Layer) -> None:
+    recipe = build("FROM scratch\nWORKDIR /a/b\nWORKDIR /c\nCOPY a.txt /a\n", FILES)
+    assert list(last_layer(recipe)) == ["a", "a/a.txt"]
+
+
+def test_copying_a_directory_that_may_hold_more_than_is_known_is_a_warning(build: Build) -> None:
+    stage = "FROM python:3.12 AS build\nCOPY src /opt/mine\nFROM scratch\n"
+    (_, warning) = build(f"{stage}COPY --from=build /opt /opt\n", FILES).warnings
+    assert "files of python:3.12 are not at hand" in str(warning)
+    assert len(build(f"{stage}COPY --from=build /opt/mine /opt\n").warnings) == 1
+
+
+@given(st.lists(st.sampled_from(["..", ".", "src", "*", "?ecret", "[a-z]*", "secret", "up", ""]), min_size=1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_source_leads_out_of_the_context(build: Build, tmp_path: Path, segments: list[str]) -> None:
+    build("FROM scratch\n", FILES)
+    (tmp_path / "secret").write_text("secret")
+    up = tmp_path / "context" / "up"
+    if not up.is_symlink():
+        up.symlink_to("..")
+    with suppress(ArtifactError):
+        recipe = build(f"FROM scratch\nCOPY {'/'.join(segments)} /x/\n")
+        contents = [entry.content for layer in recipe.layers for entry in layer.entries if entry.content]
+        assert all(one.path.startswith(f"{tmp_path / 'context'}/") for one in contents)
 
 
 def test_directories_a_lambda_image_is_known_to_have_take_files_by_name(

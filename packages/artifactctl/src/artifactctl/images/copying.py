@@ -37,12 +37,16 @@ _ENGINE_FLAGS = ("parents", "exclude")
 
 @frozen
 class Source:
-    """Where COPY takes files from; `missing` says what to think of when one isn't there."""
+    """Where COPY takes files from; `missing` says what to think of when one isn't there.
+
+    In the directories of `unseen` there may be more than is known.
+    """
 
     tree: Tree
     name: str
     is_context: bool = True
     missing: str = ""
+    unseen: Tree | None = None
 
 
 @frozen
@@ -63,15 +67,17 @@ def copy(stage: Stage, instruction: Instruction, source: Source) -> None:
     """
     wanted = _parse(stage, instruction)
     entries: dict[str, FileEntry] = {}
-    found = [(source.tree, path) for pattern in wanted.sources for path in _find(pattern, source)]
+    found = [path for pattern in wanted.sources for path in _find(pattern, source)]
     target = resolve(stage.tree, join(stage.path(wanted.destination)))
     into = _takes_names(stage, wanted.destination, target)
     if len(found) > 1 and not _names_directory(wanted.destination):
         raise FieldError(
             "a destination that ends with / for several sources", repr(wanted.destination), kind=Kind.PATH
         )
-    for tree, path in found:
-        for entry in _copied(tree, path, target, into=into):
+    for path in found:
+        if source.unseen and source.unseen.get(resolve(source.tree, path)):
+            stage.warn(instruction, "all files to be at hand", f"/{path}", hint=source.missing)
+        for entry in _copied(source.tree, path, target, into=into):
             entries[entry.path] = _with_mode(entry, wanted.mode)
     _add_layer(stage, instruction, entries)
 
@@ -134,9 +140,7 @@ def _takes_names(stage: Stage, destination: str, target: str) -> bool:
     if _names_directory(destination):
         return True
     existing = stage.tree.get(target)
-    if existing is not None:
-        return existing.kind is FileKind.DIRECTORY
-    return f"/{target}" == stage.config.workdir
+    return existing is not None and existing.kind is FileKind.DIRECTORY
 
 
 def _copied(tree: Tree, path: str, target: str, *, into: bool) -> Iterable[FileEntry]:

@@ -33,6 +33,7 @@ from artifactctl.images.stage import (
     not_interpreted,
     take_flags,
 )
+from artifactctl.images.tree import ImageTree
 from artifactctl.images.words import expand, split_plain
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
@@ -215,11 +216,16 @@ class _Run:
             other = self.stages[int(name)]
         if other is not None:
             stage.uses.add(other.number)
-            missing = "" if other.base.complete else f"files of {other.base.name} are not at hand here"
-            return Source(other.tree, f"stage {name!r}", is_context=False, missing=missing)
+            return _from_image(other.tree, f"stage {name!r}", other.base)
         base = self.surroundings.find_base(name, stage.platform)
-        missing = "" if base.complete else f"files of {name} are not at hand here"
-        return Source(base.tree, f"image {name!r}", is_context=False, missing=missing)
+        return _from_image(base.tree, f"image {name!r}", base)
+
+
+def _from_image(tree: ImageTree, name: str, base: Base) -> Source:
+    if base.complete:
+        return Source(tree, name, is_context=False)
+    missing = f"files of {base.name} are not at hand here"
+    return Source(tree, name, is_context=False, missing=missing, unseen=base.tree)
 
 
 def _platform_args(platform: Platform) -> Mapping[str, str]:

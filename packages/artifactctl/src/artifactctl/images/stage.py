@@ -16,7 +16,7 @@ from attrs import define, evolve, field
 from artifactctl.images.dockerfile import Instruction
 from artifactctl.images.layers import Layer
 from artifactctl.images.recipe import Base, ImageConfig, Platform
-from artifactctl.images.tree import ImageTree
+from artifactctl.images.tree import ImageTree, ancestors, directory, resolve
 from artifactctl.images.words import (
     UnsupportedError,
     expand,
@@ -171,6 +171,11 @@ def _one_word(stage: Stage, instruction: Instruction) -> str:
 def _workdir(stage: Stage, instruction: Instruction) -> None:
     path = stage.path(_one_word(stage, instruction))
     stage.config = evolve(stage.config, workdir=path)
+    # it exists from now on, though no layer says so before something is copied into it
+    inside = resolve(stage.tree, path.lstrip("/"))
+    for known in (*ancestors(inside), inside):
+        if known and stage.tree.get(known) is None:
+            stage.tree.put(directory(known))
 
 
 def _user(stage: Stage, instruction: Instruction) -> None:

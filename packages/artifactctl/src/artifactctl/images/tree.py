@@ -94,10 +94,11 @@ class ImageTree:
     def children(self, path: str) -> Sequence[str]:
         """The sorted names in a directory."""
         if self._names is None:
-            self._names = {}
+            names: dict[str, list[str]] = {}
             for known in sorted(self._entries):
                 above, _, name = known.rpartition("/")
-                self._names.setdefault(above, []).append(name)
+                names.setdefault(above, []).append(name)
+            self._names = names
         return self._names.get(path, ())
 
     def put(self, entry: FileEntry) -> None:
