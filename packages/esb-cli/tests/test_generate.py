@@ -277,3 +277,18 @@ def test_the_route_for_all_the_rest_loads_without_a_warning(project, tree, insta
     config = load_runtime_config(project / "artifact/template/runtime-config")
     assert [(route.method, route.path) for route in config.config.routing] == [("ANY", "$default")]
     assert config.warnings == ()
+
+
+def test_a_secret_that_no_environment_variable_can_have_is_refused(tree, installs):
+    root = tree({"template.yaml": STAGED.replace("Token", "1Token")}, "project")
+    with pytest.raises(
+        TemplateError, match=r"template\.yaml: Parameters\.1Token: expected a name of letters"
+    ):
+        generate(request(root), installs)
+
+
+def test_a_place_that_no_manifest_can_name_is_refused_and_left_alone(project, installs):
+    output = project / "out\\put"
+    with pytest.raises(UsageError, match="--output, --manifest: expected a path with /"):
+        generate(request(project, output=output, manifest=project / "artifact.yml"), installs)
+    assert list(output.iterdir()) == []

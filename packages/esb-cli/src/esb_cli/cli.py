@@ -64,6 +64,8 @@ def exit_code(error: BaseException) -> int | None:
 
 def say_error(error: BaseException, *, verbose: bool) -> None:
     """Say on stderr what went wrong, and with `verbose` why."""
+    for warning in getattr(error, "warnings", ()):
+        warn(str(warning))
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from artifact_contract.errors import Problem
+from artifact_contract.errors import FieldError, Problem
 from artifact_contract.ids import EntryId, canonical_ref, slug
 from artifact_contract.models import Manifest, SourceTemplate
 from attrs import frozen
 
-from esb_cli.errors import StrictError, TemplateError
+from esb_cli.errors import StrictError, TemplateError, UsageError
 from esb_cli.function_files import Installs
 from esb_cli.manifest import make_entry, make_manifest
 from esb_cli.project import PROJECT_FILE
@@ -138,10 +138,13 @@ def _describe(
     records: Sequence[SourceTemplate],
     staged: Sequence[Staged],
 ) -> Manifest:
-    entries = [
-        make_entry(record, source.spec.secrets, one, relative_name(one.root, request.manifest.parent))
-        for source, record, one in zip(sources, records, staged, strict=True)
-    ]
+    try:
+        entries = [
+            make_entry(record, source.spec.secrets, one, relative_name(one.root, request.manifest.parent))
+            for source, record, one in zip(sources, records, staged, strict=True)
+        ]
+    except FieldError as error:  # of a path: everything else was checked before
+        raise UsageError(f"--output, --manifest: {error}") from error
     return make_manifest(request.target, entries, request.now, request.version)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from artifact_contract.digests import file_digest
-from artifact_contract.errors import Problem
+from artifact_contract.errors import FieldError, Place, Problem
 from artifact_contract.ids import canonical_ref
-from artifact_contract.models import SourceTemplate, Text
+from artifact_contract.models import SourceTemplate, Text, parse_secret_name
 from attrs import frozen
 
 from esb_cli.errors import TemplateError, UsageError
@@ -57,11 +57,20 @@ def read_sources(
             inside = root if path.resolve().is_relative_to(root.resolve()) else None
             spec = build_spec(path, project=project, env=env, parameters=given, root=inside, display=name)
             sources.append(Source(path, name, given, spec))
+            problems += _unusable_secrets(name, spec)
         except TemplateError as error:
             problems += error.problems
     if problems:
         raise TemplateError(problems)
     return sources
+
+
+def _unusable_secrets(name: str, spec: DeploySpec) -> Iterator[Problem]:
+    for secret in spec.secrets:
+        try:
+            parse_secret_name(secret)
+        except FieldError as error:
+            yield error.at(Place(name), f"Parameters.{secret}")
 
 
 def relative_name(path: Path, root: Path) -> str:
