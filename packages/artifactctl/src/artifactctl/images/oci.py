@@ -21,8 +21,8 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 REF_NAME = "org.opencontainers.image.ref.name"
 BASE_NAME = "org.opencontainers.image.base.name"
-INPUTS = "dev.esb.image.inputs"
-LAYER_INPUTS = "dev.esb.layer.inputs"
+INPUTS = "io.esb.image.inputs"
+LAYER_INPUTS = "io.esb.layer.inputs"
 
 _CREATED = "1970-01-01T00:00:00Z"
 
