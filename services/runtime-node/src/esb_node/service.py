@@ -88,7 +88,7 @@ class Service:
                 self.process.terminate()
             else:
                 self.process.kill()
-        elif self.clock() - self._stopping_since >= self.spec.stop_seconds:
+        elif self.spec.stop_seconds and self.clock() - self._stopping_since >= self.spec.stop_seconds:
             self.tell(f"{self.spec.name} does not end after {self.spec.stop_seconds:g} s, killing it")
             self.process.kill()
         return False
