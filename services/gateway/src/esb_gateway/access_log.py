@@ -46,8 +46,11 @@ class AccessLog:
         fields["level"] = "info"
         fields["duration_ms"] = round(seconds * 1000, 3)
         fields["timestamp"] = f"{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
-        self._stream.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))
-        self._stream.flush()
+        try:
+            self._stream.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))
+            self._stream.flush()
+        except OSError:  # whoever read the log is gone: answering goes on without it
+            self.on = False
 
 
 @lru_cache(maxsize=8)

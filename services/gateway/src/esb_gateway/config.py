@@ -24,6 +24,7 @@ class ConfigError(Exception):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
 
 
 @frozen

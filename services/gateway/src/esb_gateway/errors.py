@@ -17,6 +17,10 @@ class UnknownFunctionError(CallError):
     """No function of that name in the served generation."""
 
 
+class UnknownOperationError(CallError):
+    """Something of the Lambda API that this gateway does not do."""
+
+
 class UnknownRouteError(CallError):
     """No route for that method and path."""
 
@@ -74,6 +78,7 @@ class LambdaError:
 
 LAMBDA_ERRORS: dict[type[CallError], LambdaError] = {
     UnknownFunctionError: LambdaError(404, "ResourceNotFoundException", text_key="Message"),
+    UnknownOperationError: LambdaError(404, "UnknownOperationException", text_key="Message"),
     InvalidContentError: LambdaError(400, "InvalidRequestContentException"),
     InvalidParameterError: LambdaError(400, "InvalidParameterValueException"),
     InvalidNameError: LambdaError(400, "ValidationException"),

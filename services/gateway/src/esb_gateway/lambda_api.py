@@ -23,6 +23,7 @@ from esb_gateway.errors import (
     InvalidParameterError,
     PayloadTooLargeError,
     UnknownFunctionError,
+    UnknownOperationError,
     lambda_error,
 )
 from esb_gateway.event_queue import EventQueue, QueuedEvent
@@ -48,7 +49,6 @@ class _Reply:
     status: int
     headers: list[Header]
     body: bytes
-    trace: str = ""
     error: str | None = None
 
 
@@ -64,13 +64,13 @@ class InvokeApi:
         front = self._front
         started = front.clock.monotonic()
         request_id = front.ids.request_id()
-        path = raw_path(scope)
-        name = _name_in(path) if scope["method"] == "POST" else None
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        trace, named = given_trace(headers.get(b"x-amzn-trace-id")), None
         try:
-            if name is None:
-                reply = _unknown_operation(scope["method"], path)
-            else:
-                reply = await self._invoke(name, scope, receive, request_id)
+            named = _named_in(scope)
+            trace, context = self._context(headers, trace)
+            call = Call(request_id, trace, context, b"")
+            reply = await self._run(named, call, headers, receive)
         except CallError as error:
             reply = _error_reply(error)
         except ClientGoneError:
@@ -78,54 +78,50 @@ class InvokeApi:
         except Exception:  # the outermost point of a request: a bug costs this one only
             front.log.exception("bug", request_id=request_id)
             reply = _error_reply(InfrastructureError("The gateway failed; its log has the reason."))
+        trace = trace or front.ids.trace(front.clock.now())
         reply.headers.append((b"x-amzn-requestid", request_id.encode("ascii")))
+        reply.headers.append((b"x-amzn-trace-id", trace.encode("ascii")))
         await respond(send, reply.status, reply.headers, reply.body)
         if front.access.on:
             fields: dict[str, object] = {
                 "door": "invoke",
                 "request_id": request_id,
-                "trace_id": reply.trace,
-                "function": name,
+                "trace_id": trace,
+                "function": named.name if named else None,
                 "status": reply.status,
             }
             if reply.error is not None:
                 fields["error"] = reply.error
             front.access.write(fields, front.clock.monotonic() - started)
 
-    async def _invoke(self, name: str, scope: Scope, receive: Receive, request_id: str) -> _Reply:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        target, named = self._target(name, scope["query_string"])
-        trace, context = self._context(headers)
+    async def _run(
+        self, named: FunctionName, call: Call, headers: dict[bytes, bytes], receive: Receive
+    ) -> _Reply:
+        """Do what the invocation type says; `call` gets its payload here."""
+        target = self._target(named)
         kind = headers.get(b"x-amz-invocation-type", _SYNC)
-        body = await _payload(headers, receive, kind)
-        call = Call(request_id, trace, context, body)
-        extra: list[Header] = [(b"x-amzn-trace-id", trace.encode("ascii"))]
+        call = Call(call.request_id, call.trace, call.client_context, await _payload(headers, receive, kind))
         if kind == _EVENT:
             now = self._front.clock.monotonic()
             self._events.put(QueuedEvent(target.name, call, now, named.qualifier))
-            return _Reply(202, extra, b"", trace)
+            return _Reply(202, [], b"")
         if kind == _DRY_RUN:
-            return _Reply(204, extra, b"", trace)
+            return _Reply(204, [], b"")
         answer = await self._front.invoker.invoke(target, call, qualifier=named.qualifier)
-        extra += (_JSON, _LATEST)
-        if answer.function_error is not None:
-            extra.append((b"x-amz-function-error", answer.function_error.encode("latin-1")))
-        return _Reply(200, extra, answer.body, trace, answer.function_error)
+        if answer.function_error is None:
+            return _Reply(200, [_JSON, _LATEST], answer.body)
+        failed = (b"x-amz-function-error", answer.function_error.encode("latin-1"))
+        return _Reply(200, [_JSON, _LATEST, failed], answer.body, answer.function_error)
 
-    def _target(self, name: str, query: bytes) -> tuple[Target, FunctionName]:
-        named = parse_function_name(name)
-        if query:
-            values = parse_qs(query.decode("latin-1")).get("Qualifier")
-            named = with_qualifier(named, values[0] if values else None)
+    def _target(self, named: FunctionName) -> Target:
         deployment = self._front.served.current
         target = deployment.targets.get(named.name)
         if target is None:
             raise UnknownFunctionError(f"Function not found: {deployment.arn_of(named.name)}")
-        return target, named
+        return target
 
-    def _context(self, headers: dict[bytes, bytes]) -> tuple[str, str]:
+    def _context(self, headers: dict[bytes, bytes], trace: str | None) -> tuple[str, str]:
         """The trace of this call, and the client context that carries it on."""
-        trace = given_trace(headers.get(b"x-amzn-trace-id"))
         context = parse_client_context(headers.get(b"x-amz-client-context"))
         if context is None:
             trace = trace or self._front.ids.trace(self._front.clock.now())
@@ -175,11 +171,17 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _name_in(path: str) -> str | None:
-    if path.startswith(_FUNCTIONS) and path.endswith(_INVOCATIONS):
-        name = path[len(_FUNCTIONS) : -len(_INVOCATIONS)]
-        return unquote(name) if "%" in name else name
-    return None
+def _named_in(scope: Scope) -> FunctionName:
+    """The function that an invocation's path and `Qualifier` parameter name."""
+    path = raw_path(scope)
+    if scope["method"] != "POST" or not path.startswith(_FUNCTIONS) or not path.endswith(_INVOCATIONS):
+        raise UnknownOperationError(f"No operation of this gateway's Lambda API: {scope['method']} {path}")
+    name = path[len(_FUNCTIONS) : -len(_INVOCATIONS)]
+    named = parse_function_name(unquote(name) if "%" in name else name)
+    if not scope["query_string"]:
+        return named
+    values = parse_qs(scope["query_string"].decode("latin-1")).get("Qualifier")
+    return with_qualifier(named, values[0] if values else None)
 
 
 def _error_reply(error: CallError) -> _Reply:
@@ -190,9 +192,3 @@ def _error_reply(error: CallError) -> _Reply:
         body["Reason"] = row.reason
         headers.append((b"retry-after", b"1"))
     return _Reply(row.status, headers, orjson.dumps(body), error=f"{row.code}: {error}")
-
-
-def _unknown_operation(method: str, path: str) -> _Reply:
-    body = orjson.dumps({"Message": f"No operation of this gateway's Lambda API: {method} {path}"})
-    headers = [_JSON, (b"x-amzn-errortype", b"UnknownOperationException")]
-    return _Reply(404, headers, body, error="UnknownOperationException")

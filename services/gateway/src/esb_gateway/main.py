@@ -36,7 +36,8 @@ def run(environ: Mapping[str, str]) -> int:
     try:
         config = read_config(environ)
     except ConfigError as error:
-        print(f"esb-gateway: {error}", file=sys.stderr)  # noqa: T201 - the log isn't set up without settings
+        for problem in error.problems:
+            print(f"esb-gateway: {problem}", file=sys.stderr)  # noqa: T201 - without settings there is no log
         return 2
     log = configure_logging(config.log_level)
     try:

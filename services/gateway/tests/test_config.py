@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+from esb_gateway.config import ConfigError, read_config
+
+NEEDED = {"ESB_CONFIG_DIR": "/config", "ESB_AGENT_ADDRESS": "unix:/agent.sock"}
+
+
+def test_two_variables_are_enough():
+    config = read_config(NEEDED)
+    assert (config.config_dir, config.agent_address) == (Path("/config"), "unix:/agent.sock")
+    assert (config.host, config.port, config.owner_id, config.stage) == (
+        "127.0.0.1",
+        8080,
+        "esb-gateway",
+        "Prod",
+    )
+    assert config.access_log
+    assert config.box.limits.max == 10
+
+
+def test_every_setting_can_be_given():
+    config = read_config(
+        {
+            **NEEDED,
+            "ESB_GATEWAY_HOST": "::1",
+            "ESB_GATEWAY_PORT": "9000",
+            "ESB_OWNER_ID": "box-1",
+            "ESB_GATEWAY_STAGE": "test",
+            "ESB_GATEWAY_ACCESS_LOG": "off",
+            "ESB_GATEWAY_LOG_LEVEL": "warning",
+            "ESB_GATEWAY_EVENT_QUEUE": "5",
+            "ESB_GATEWAY_DRAIN_TIMEOUT": "1.5",
+            "ESB_GATEWAY_MAX_WORKERS": "3",
+            "ESB_GATEWAY_QUEUE": "4",
+            "ESB_GATEWAY_IDLE_TIMEOUT": "60",
+            "ESB_GATEWAY_ACQUIRE_TIMEOUT": "2",
+            "AWS_REGION": "eu-west-1",
+        }
+    )
+    limits = config.box.limits
+    assert (config.host, config.port, config.owner_id, config.stage) == ("::1", 9000, "box-1", "test")
+    assert (config.access_log, config.log_level, config.event_queue_limit) == (False, "warning", 5)
+    assert config.drain_timeout == 1.5
+    assert (limits.max, limits.queue, limits.idle_timeout, limits.acquire_timeout) == (3, 4, 60, 2)
+    assert config.box.arn("f") == "arn:aws:lambda:eu-west-1:000000000000:function:f"
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        read_config(
+            {
+                "ESB_CONFIG_DIR": "",
+                "ESB_GATEWAY_PORT": "70000",
+                "ESB_GATEWAY_ACCESS_LOG": "yes",
+                "ESB_GATEWAY_LOG_LEVEL": "loud",
+                "ESB_GATEWAY_MAX_WORKERS": "0",
+                "ESB_GATEWAY_IDLE_TIMEOUT": "inf",
+            }
+        )
+    assert str(caught.value).splitlines() == [
+        "ESB_GATEWAY_PORT: expected a port from 1 to 65535, found '70000'",
+        "ESB_CONFIG_DIR: expected a value, found nothing",
+        "ESB_AGENT_ADDRESS: expected a value, found nothing",
+        "ESB_GATEWAY_ACCESS_LOG: expected on or off, found 'yes'",
+        "ESB_GATEWAY_LOG_LEVEL: expected debug or info or warning or error, found 'loud'",
+        "ESB_GATEWAY_MAX_WORKERS: expected a whole number from 1, found '0'",
+        "ESB_GATEWAY_IDLE_TIMEOUT: expected seconds from 0, found 'inf'",
+    ]
+
+
+def test_workers_get_the_boxs_endpoints_and_credentials_and_nothing_else():
+    config = read_config(
+        {
+            **NEEDED,
+            "AWS_ENDPOINT_URL": "http://data:5000",
+            "AWS_ENDPOINT_URL_S3": "http://s3:9000",
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "key",
+            "AWS_PROFILE": "mine",
+            "HOME": "/root",
+        }
+    )
+    assert config.box.worker_environment == {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://data:5000",
+        "AWS_ENDPOINT_URL_S3": "http://s3:9000",
+        "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:8080",
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "key",
+    }
+    given = read_config({**NEEDED, "AWS_ENDPOINT_URL_LAMBDA": "http://gw:1"})
+    assert given.box.worker_environment["AWS_ENDPOINT_URL_LAMBDA"] == "http://gw:1"
+    assert config.box.variables["HOME"] == "/root"

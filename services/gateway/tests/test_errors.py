@@ -1,0 +1,17 @@
+import pytest
+from esb_gateway import errors
+
+LEAVES = [
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CallError)
+]
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_every_error_has_an_answer_at_both_doors(kind):
+    assert 400 <= errors.lambda_error(kind("x")).status < 600
+    assert 400 <= errors.route_error(kind("x")).status < 600
+
+
+def test_an_error_without_row_is_answered_as_its_base():
+    assert errors.route_error(errors.FunctionOffError("x")).status == 429
+    assert errors.lambda_error(errors.CallError("x")).code == "ServiceException"

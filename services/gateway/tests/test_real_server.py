@@ -1,0 +1,401 @@
+"""The gateway as a process of its own, with real sockets; agent and workers are stubs in a thread here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import grpc.aio
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from esb_agent_api import agent_pb2, agent_pb2_grpc
+
+FUNCTIONS = {
+    name: {"image": f"{name}:1", "scaling": {"max_capacity": 2, "acquire_timeout": 0.3}}
+    for name in ("echo", "fail", "slow", "lost", "proxy", "hang")
+} | {"off": {"image": "off:1", "scaling": {"max_capacity": 0}}}
+ROUTES = [{"path": "/echo/{id}", "method": "ANY", "function": "proxy"}, {"path": "/slow", "function": "slow"}]
+
+
+class Stubs:
+    """Agent and workers; each function has a socket of its own and answers in its own way."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.seen: list[str] = []
+        self.release_slow = threading.Event()
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),))
+        self._thread.start()
+        self._ready.wait(10)
+
+    async def _main(self) -> None:
+        self._stop = asyncio.Event()
+        servers = [
+            await asyncio.start_unix_server(self._worker(name), f"{self.directory}/{name}.sock")
+            for name in FUNCTIONS
+        ]
+        agent = grpc.aio.server()
+        agent_pb2_grpc.add_AgentServicer_to_server(StubAgent(self.directory), agent)
+        agent.add_insecure_port(f"unix:{self.directory}/agent.sock")
+        await agent.start()
+        self._ready.set()
+        await self._stop.wait()
+        await agent.stop(None)
+        for server in servers:
+            server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    def _worker(self, name: str):
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                    await self._answer(name, await reader.readexactly(length), writer)
+            except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+                writer.close()
+
+        return serve
+
+    async def _answer(self, name: str, body: bytes, writer: asyncio.StreamWriter) -> None:
+        self.seen.append(name)
+        headers, answer = "", body
+        if name == "fail":
+            headers, answer = (
+                "X-Amz-Function-Error: Unhandled\r\n",
+                b'{"errorType": "KeyError", "errorMessage": "k"}',
+            )
+        elif name in ("slow", "hang"):
+            await asyncio.to_thread(self.release_slow.wait, 30)
+            answer = b'{"statusCode": 200, "body": "late"}'
+        elif name == "lost":
+            writer.close()
+            return
+        elif name == "proxy":
+            event = json.dumps(json.loads(body))
+            answer = json.dumps({"statusCode": 200, "headers": {"X-From": "fn"}, "body": event}).encode()
+        writer.write(f"HTTP/1.1 200 OK\r\n{headers}Content-Length: {len(answer)}\r\n\r\n".encode() + answer)
+
+    def close(self) -> None:
+        self.release_slow.set()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        self._loop.close()
+
+
+class StubAgent(agent_pb2_grpc.AgentServicer):
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    async def EnsureWorker(self, request, context):
+        address = f"unix:{self.directory}/{request.spec.name}.sock"
+        worker = agent_pb2.Worker(worker_id=request.worker_id, function=request.spec.name, address=address)
+        return agent_pb2.EnsureWorkerResponse(worker=worker)
+
+    async def DestroyWorker(self, request, context):
+        with (self.directory / "destroyed").open("a") as file:
+            file.write(f"{request.worker_id}\n")
+        return agent_pb2.DestroyWorkerResponse(existed=True)
+
+    async def ListWorkers(self, request, context):
+        return agent_pb2.ListWorkersResponse()
+
+    async def Health(self, request, context):
+        return agent_pb2.HealthResponse(serving=True, driver="stub")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Box:
+    """A running gateway process."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.stubs = Stubs(directory)
+        (directory / "functions.yml").write_text(json.dumps({"functions": FUNCTIONS}))
+        (directory / "routing.yml").write_text(json.dumps({"routes": ROUTES}))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        environ = {
+            **os.environ,
+            "ESB_CONFIG_DIR": str(directory),
+            "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
+            "ESB_GATEWAY_PORT": str(self.port),
+            **settings,
+        }
+        self.log = directory / "gateway.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "esb_gateway"], env=environ, stderr=log)
+        self.wait_for(self.healthy)
+
+    def wait_for(self, check, within: float = 20.0) -> None:
+        deadline = time.monotonic() + within
+        while not check():
+            assert self.process.poll() is None or time.monotonic() > deadline, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=2) as response:
+                return json.load(response)["status"] == "ok"
+        except OSError:
+            return False
+
+    def metric(self, line: str) -> float:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
+            found = [one for one in response.read().decode().splitlines() if one.startswith(line + " ")]
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+
+    def close(self) -> None:
+        self.stubs.release_slow.set()
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(20)
+        self.stubs.close()
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory) -> Iterator[Box]:
+    running = Box(tmp_path_factory.mktemp("box"))
+    yield running
+    running.close()
+    assert '"level":"error"' not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def client(box: Box):
+    made = boto3.client(
+        "lambda",
+        endpoint_url=box.url,
+        region_name="us-east-1",
+        aws_access_key_id="id",
+        aws_secret_access_key="key",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    yield made
+    made.close()
+
+
+def receive(connection: socket.socket, until: bytes) -> bytes:
+    data = b""
+    while until not in data:
+        part = connection.recv(65536)
+        if not part:
+            break
+        data += part
+    return data
+
+
+def test_boto3_invokes_and_reads_the_answer(client):
+    response = client.invoke(FunctionName="echo", Payload=json.dumps({"a": "é"}))
+    assert json.load(response["Payload"]) == {"a": "é"}
+    assert (response["StatusCode"], response["ExecutedVersion"]) == (200, "$LATEST")
+    assert "FunctionError" not in response
+    assert response["ResponseMetadata"]["RequestId"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"FunctionName": "arn:aws:lambda:us-east-1:000000000000:function:echo"},
+        {"FunctionName": "000000000000:function:echo"},
+        {"FunctionName": "echo", "Qualifier": "$LATEST"},
+        {"FunctionName": "echo:live"},
+    ],
+)
+def test_boto3_may_name_a_function_in_every_form(client, named):
+    assert json.load(client.invoke(**named, Payload=b"1")["Payload"]) == 1
+
+
+def test_boto3_sees_a_functions_error(client):
+    response = client.invoke(FunctionName="fail", Payload=b"{}")
+    assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
+    assert json.load(response["Payload"])["errorType"] == "KeyError"
+
+
+def test_boto3_sends_events_and_dry_runs(box, client):
+    before = box.stubs.seen.count("echo")
+    assert client.invoke(FunctionName="echo", InvocationType="DryRun")["StatusCode"] == 204
+    assert client.invoke(FunctionName="echo", InvocationType="Event", Payload=b"{}")["StatusCode"] == 202
+    box.wait_for(lambda: box.stubs.seen.count("echo") == before + 1)
+
+
+def test_boto3_raises_its_own_exceptions(box, client):
+    errors = client.exceptions
+    with pytest.raises(errors.ResourceNotFoundException) as missing:
+        client.invoke(FunctionName="nobody")
+    assert missing.value.response["Error"]["Message"].endswith(":function:nobody")
+    with pytest.raises(errors.TooManyRequestsException) as throttled:
+        client.invoke(FunctionName="off")
+    assert throttled.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert throttled.value.response["retryAfterSeconds"] == "1"
+    with pytest.raises(errors.InvalidRequestContentException, match="Could not parse request body into json"):
+        client.invoke(FunctionName="echo", Payload=b"{")
+    with pytest.raises(errors.RequestTooLargeException, match="smaller than 6291456 bytes"):
+        client.invoke(FunctionName="echo", Payload=b'"' + b"x" * 6 * 1024 * 1024 + b'"')
+    with pytest.raises(errors.ServiceException, match="connection closed by the worker"):
+        client.invoke(FunctionName="lost", Payload=b"{}")
+    with pytest.raises(errors.InvalidParameterValueException):
+        client.invoke(FunctionName="echo:a", Qualifier="b")
+    with pytest.raises(ClientError, match="ValidationException"):
+        client.invoke(FunctionName="a:b:c:d", Payload=b"{}")
+
+
+def test_a_large_payload_goes_there_and_back(client):
+    payload = b'"' + b"x" * (6 * 1024 * 1024 - 2) + b'"'
+    assert client.invoke(FunctionName="echo", Payload=payload)["Payload"].read() == payload
+
+
+def test_a_connection_is_kept_and_header_names_stay_as_they_were_sent(box):
+    with box.connect() as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /echo/1 HTTP/1.1\r\nHost: box\r\nX-MixedCase: yes\r\n\r\n")
+            data = receive(connection, b'"isBase64Encoded": false}')
+            head, _, body = data.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"x-from: fn" in head
+            assert json.loads(body)["headers"]["X-MixedCase"] == "yes"
+
+
+def test_pipelined_requests_are_answered_in_order(box):
+    with box.connect() as connection:
+        connection.sendall(b"".join(b"GET /echo/%d HTTP/1.1\r\nHost: b\r\n\r\n" % n for n in range(5)))
+        data = b""
+        while data.count(b"isBase64Encoded") < 5:
+            data += connection.recv(65536)
+    ids = [data.find(b'"path": "/echo/%d"' % n) for n in range(5)]
+    assert ids == sorted(ids)
+    assert -1 not in ids
+
+
+def test_head_and_chunked_and_expect_continue_work(box):
+    with box.connect() as connection:
+        connection.sendall(b"HEAD /echo/1 HTTP/1.1\r\nHost: b\r\n\r\n")
+        assert receive(connection, b"\r\n\r\n").endswith(b"\r\n\r\n")
+        connection.sendall(
+            b"POST /echo/1 HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        )
+        assert b'"body": "abcde"' in receive(connection, b"isBase64Encoded")
+        connection.sendall(
+            b"POST /echo/1 HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        )
+        assert receive(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"hi")
+        assert b'"body": "hi"' in receive(connection, b"isBase64Encoded")
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"GET //echo/1", b"GET /%ff%00", b"GET http://x/y", b"OPTIONS *", b"GET \xff"],
+)
+def test_odd_requests_are_answered_and_harm_nobody(box, request_line):
+    with box.connect() as connection:
+        connection.sendall(request_line + b" HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+        assert receive(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 40")
+    assert box.healthy()
+
+
+def test_a_client_that_hangs_up_during_a_call_leaks_no_worker(box):
+    box.stubs.release_slow.clear()
+    before = box.stubs.seen.count("slow")
+    with box.connect() as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: b\r\n\r\n")
+        box.wait_for(lambda: box.stubs.seen.count("slow") == before + 1)
+    assert box.metric('esb_gateway_workers{function="slow",state="busy"}') == 1
+    box.stubs.release_slow.set()
+    box.wait_for(lambda: box.metric('esb_gateway_workers{function="slow",state="idle"}') == 1)
+    assert box.metric('esb_gateway_workers_lost_total{function="slow"}') == 0
+
+
+def test_calls_beyond_the_limit_are_throttled_after_the_acquire_timeout(box, client):
+    box.stubs.release_slow.clear()
+    before = box.stubs.seen.count("hang")
+    for _ in range(2):
+        client.invoke(FunctionName="hang", InvocationType="Event", Payload=b"{}")
+    box.wait_for(lambda: box.stubs.seen.count("hang") == before + 2)
+    with pytest.raises(
+        client.exceptions.TooManyRequestsException, match=r"no worker became free within 0\.3 s"
+    ):
+        client.invoke(FunctionName="hang", Payload=b"{}")
+    box.stubs.release_slow.set()
+
+
+def test_a_stop_by_signal_answers_calls_in_flight_and_ends_all_workers(tmp_path):
+    box = Box(tmp_path)
+    try:
+        with box.connect() as connection:
+            connection.sendall(b"GET /slow HTTP/1.1\r\nHost: b\r\n\r\n")
+            box.wait_for(lambda: "slow" in box.stubs.seen)
+            box.process.send_signal(signal.SIGTERM)
+            box.stubs.release_slow.set()
+            assert receive(connection, b"late").startswith(b"HTTP/1.1 200 OK")
+        assert box.process.wait(20) == 0
+        assert len((tmp_path / "destroyed").read_text().splitlines()) == 1
+        lines = [json.loads(line) for line in box.log.read_text().splitlines()]
+        assert lines[-1]["event"] == "stopped"
+        assert [line["status"] for line in lines if line.get("function") == "slow"] == [200]
+    finally:
+        box.close()
+
+
+def run_main(**settings: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ESB_")}
+    return subprocess.run(
+        [sys.executable, "-m", "esb_gateway"],
+        env={**environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_wrong_settings_end_with_code_2_and_say_all_that_is_wrong():
+    done = run_main(ESB_GATEWAY_PORT="http")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "esb-gateway: ESB_GATEWAY_PORT: expected a port from 1 to 65535, found 'http'",
+        "esb-gateway: ESB_CONFIG_DIR: expected a value, found nothing",
+        "esb-gateway: ESB_AGENT_ADDRESS: expected a value, found nothing",
+    ]
+
+
+def test_a_port_in_use_ends_with_code_4_and_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_main(ESB_CONFIG_DIR=str(tmp_path), ESB_AGENT_ADDRESS="unix:/x", ESB_GATEWAY_PORT=str(port))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"esb-gateway: 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_a_host_that_is_no_address_ends_with_code_4(tmp_path):
+    done = run_main(
+        ESB_CONFIG_DIR=str(tmp_path), ESB_AGENT_ADDRESS="unix:/x", ESB_GATEWAY_HOST="no.such.host.invalid"
+    )
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
