@@ -23,10 +23,8 @@ if TYPE_CHECKING:
         RollbackResult,
         StatusRequest,
         StatusResult,
-        ValidateIdRequest,
-        ValidateIdResult,
     )
-    from artifactctl.entry_ids import validate_id
+    from artifactctl.entry_ids import ValidateIdRequest, ValidateIdResult, validate_id
     from artifactctl.errors import RequestError, WorldError
     from artifactctl.images.api import (
         ImageResult,
@@ -78,6 +76,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ValidateIdRequest": "entry_ids",
+    "ValidateIdResult": "entry_ids",
     "ImageResult": "images.api",
     "ImageStatus": "images.api",
     "LayoutTarget": "images.api",

@@ -1,4 +1,4 @@
-"""What the public functions take and give (contract §11, §12): frozen values, the same for the CLI and for callers.
+"""What the public functions take and give (contract §11, §12): frozen values, for the CLI and for callers.
 
 Nothing here reads the environment, the clock or the working directory: the caller does, and passes it in.
 """
@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from artifact_contract.errors import Problem
-from artifact_contract.ids import EntryId
 from attrs import frozen
 
 from artifactctl.generations import Generation
@@ -20,36 +19,11 @@ DEFAULT_LOCK_TIMEOUT = 60.0
 
 
 @frozen(kw_only=True)
-class ValidateIdRequest:
-    """Check the ids of a manifest."""
-
-    artifact: Path
-    strict: bool = False
-
-
-@frozen(kw_only=True)
-class ValidatedEntry:
-    """An entry whose id is the right one."""
-
-    id: EntryId
-    ref: str
-
-
-@frozen(kw_only=True)
-class ValidateIdResult:
-    """The entries of a valid manifest, in its order."""
-
-    artifact: Path
-    entries: tuple[ValidatedEntry, ...]
-    warnings: tuple[Problem, ...]
-
-
-@frozen(kw_only=True)
 class MergeRequest:
     """Merge an artifact into CONFIG_DIR, without asking for its secrets.
 
-    `now` is when; `keep` how many generations to keep besides the current one; `lock_timeout` is in seconds; `command`
-    names the caller to those who wait for the lock.
+    `now` is when; `keep` how many generations to keep besides the current one; `lock_timeout` is in
+    seconds; `command` names the caller to those who wait for the lock.
     """
 
     artifact: Path
@@ -73,9 +47,9 @@ class ApplyRequest(MergeRequest):
 class ApplyResult:
     """What an apply or a merge did.
 
-    `generation` is current now, `previous` was before (None: none); `changed` is False when nothing was written.
-    `adopted` is the generation that a person's files became first, `relinked` are links that were put (back) in place,
-    `removed_generations` were older than wanted.
+    `generation` is current now, `previous` was before (None: none); `changed` is False when nothing was
+    written. `adopted` is the generation that a person's files became first, `relinked` are links that were
+    put (back) in place, `removed_generations` were older than wanted.
     """
 
     config_dir: Path

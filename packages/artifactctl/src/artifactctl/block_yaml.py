@@ -1,50 +1,49 @@
 """A fast reader for YAML as tools write it: block style, one value a line (contract §9, §10).
 
-`block_reader()` gives the nodes that the contract's `read_yaml` gives, without their places, in a fiftieth of the
-time. Lines of the form `key: value` and `- value` are read here. A value of any other form (flow style, block
-scalars, text over several lines) is cut out with the lines that belong to it and given to `read_yaml` by itself, so
-that one such value doesn't make a large file slow. A file that has anything else in it (anchors and aliases, keys
-written twice, tabs, a second document, any mistake) is given to `read_yaml` whole, which also says what is wrong.
+`block_reader()` gives the nodes that the contract's `read_yaml` gives, without their places, in a fraction
+of the time, because most lines of a config come again and again. Lines of the form `key: value` and `-
+value` are read here. A value of any other form (flow style, block scalars, text over several lines) is cut
+out with the lines that belong to it and given to `read_yaml` by itself, so that one such value doesn't make
+a large file slow. A file with anything else in it (anchors and aliases, keys written twice, tabs, a second
+document, any mistake) is given to `read_yaml` whole, which also says what is wrong, and where.
 
-Own code, because libraries are slower here: rapidyaml parses in no time, but asking it for each node costs four
-times what this takes for everything, and it prints to stderr when a file is malformed.
+Own code, because libraries are slower here: rapidyaml parses in no time, but asking it for each node takes
+four times what this takes for everything, and it prints to stderr when a file is malformed.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from string import ascii_letters, digits
 from typing import TypeAlias
 
-from artifact_contract.codec import MAX_BYTES, Reader, read_yaml
+from artifact_contract.codec import MAX_BYTES, MAX_GENERAL, Reader, read_yaml
 from artifact_contract.errors import SchemaError
 from artifact_contract.nodes import Mapping, Node, Scalar, Sequence
 from attrs import define, field
 
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\n"
-# Beyond ASCII: everything printable but spaces, line breaks and the byte order mark, which readers disagree on.
+# Beyond ASCII: white space and line breaks, which readers disagree on, and what no reader accepts.
 _ODD_CHARACTER = re.compile(
-    "[^\n -~\u00a1-\u167f\u1681-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\u2fff\u3001-\ud7ff\ue000-\ufefe"
-    "\uff00-\ufffd\U00010000-\U0010fffd]"
+    "[\x00-\x09\x0b-\x1f\x7f-\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000"
+    "\ud800-\udfff\ufeff\ufffe\uffff]"
 )
-# indentation, dash of a list element, key, the rest of the line
-_LINE = re.compile(
-    r"""( *)(- +|-(?=\Z))?"""
-    r"""(?:([A-Za-z0-9_/][A-Za-z0-9_./{}+-]{0,200}|"[^"\\]{0,200}"|'[^']{0,200}'):(?: +|\Z))?(.*)"""
-)
-_PLAIN = r"(?:[A-Za-z0-9_/$+(~^;\u00a1-\U0010fffd]|\.(?!\.)|-(?=[^ -]))(?:[^ :#]|:(?=[^ ])| +(?=[^ :#]))*"
-_VALUE = re.compile(
-    rf"""({_PLAIN})?(?:(?<=[^ ])|\A)(?:(?: +|\A)#.*)?\Z|"([^"\\]*)"(?: +#.*)?\Z|'([^']*)'(?: +#.*)?\Z"""
-)
-# Double quotes with the escapes that mean the same in JSON, which are also the ones the contract's writer uses.
+_KEY = re.compile(r"""[A-Za-z0-9_/][A-Za-z0-9_./{}+-]{0,200}\Z|"[^"\\]{0,200}"\Z|'[^']{0,200}'\Z""")
+_PLAIN_FIRST = frozenset(f"{ascii_letters}{digits}_/$+(~^;.-")
+_MARKERS = ("---", "...")
+_COMMENT = re.compile(r""""([^"\\]*)" +#.*\Z|'([^']*)' +#.*\Z""")
+# Double quotes with the escapes that mean the same in JSON; the contract's writer uses no others.
 _ESCAPED = re.compile(r'"(?:[^"\\]|\\(?:["\\bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}))*"\Z')
-# An anchor or alias, or a block scalar that says its own indentation: they mean something outside of their value.
-_NOT_ALONE = re.compile(r"(?:\A|[ \[{,:])[&*][^ ]|[|>][-+]?[0-9]")
+# Anchors, aliases, block scalars that say their indentation: they depend on what is around them.
+_NOT_ALONE = re.compile(r"(?:\A|[\n \[{,:])[&*][^ \n]|[|>][-+]?[0-9]")
 _MAX_DEPTH = 30
 
 _NULL = Scalar("")
-# Lists are always filled at their end, so the key of an element is all that tells it apart.
 _Container: TypeAlias = dict[str, Node] | list[Node]
+
+
+# A line taken apart: indentation, width of the dash, key, value (None: it takes more than a look), its text.
 _Line: TypeAlias = tuple[int, int, str | None, Scalar | None, str]
 
 
@@ -53,61 +52,79 @@ class _NotPlainError(Exception):
 
 
 def block_reader() -> Reader:
-    """A reader that remembers lines and values from one file to the next; nodes it gives out may be shared."""
-    memory = _Memory()
+    """A reader that remembers lines from one file to the next; nodes it gives out may be shared."""
+    memory = Memory()
 
     def read(data: bytes, file: str) -> Node:
-        try:
-            return _Parser(memory, _lines(data)).document()
-        except _NotPlainError:
-            return read_yaml(data, file)
+        node = read_block(data, memory)
+        return read_yaml(data, file) if node is None else node
 
     return read
 
 
+def read_block(data: bytes, memory: Memory) -> Mapping | None:
+    """The nodes of a file in block style; None when it isn't, or when only the precise reader can tell."""
+    try:
+        return _Parser(memory, _lines(data), large=len(data) > MAX_GENERAL).document()
+    except _NotPlainError:
+        return None
+
+
 def _lines(data: bytes) -> list[str]:
-    if len(data) > MAX_BYTES:
+    # The contract wants larger files in simple lines: values over several lines, and comments behind values,
+    # are then for its reader to refuse.
+    if len(data) > MAX_BYTES or (len(data) > MAX_GENERAL and b" #" in data):
         raise _NotPlainError
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
+    if data.isascii():
+        if data.translate(None, _PRINTABLE):
+            raise _NotPlainError
+        return data.decode().split("\n")
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError:
         raise _NotPlainError from None
-    if text.isascii():
-        if data.translate(None, _PRINTABLE):
-            raise _NotPlainError
-    elif _ODD_CHARACTER.search(text):
+    if _ODD_CHARACTER.search(text):
         raise _NotPlainError
     return text.split("\n")
 
 
 @define
-class _Memory:
-    """What lines, values and cut-out values were read as; most of them come again and again."""
+class Memory:
+    """What lines, keys and cut-out values were read as; most of them come again and again."""
 
     lines: dict[str, _Line] = field(factory=dict)
-    values: dict[str, Scalar | None] = field(factory=dict)
+    keys: dict[str, str] = field(factory=dict)
     fragments: dict[str, Node] = field(factory=dict)
 
     def line(self, text: str) -> _Line:
-        """Indentation, width of the dash, key, value (None: not a simple one) and its text."""
-        match = _LINE.match(text)
-        if match is None:
-            raise _NotPlainError
-        indent, dash, key, rest = match.groups()
-        if key and key[0] in "\"'":
-            key = key[1:-1]
-        found = self.lines[text] = (len(indent), len(dash or ""), key, self.value(rest), rest)
-        return found
+        """Take a line apart that hasn't been seen before."""
+        body = text.lstrip(" ")
+        indent, dash, key = len(text) - len(body), 0, None
+        if body[-1:] == " ":
+            body = body.rstrip(" ")
+        if body[:2] == "- " or body == "-":
+            inner = body[1:].lstrip(" ")
+            dash, body = len(body) - len(inner), inner
+        name, colon, rest = body.partition(": ")
+        if colon:
+            key = self.keys.get(name) or self.key(name)
+        elif body[-1:] == ":":
+            key = self.keys.get(body[:-1]) or self.key(body[:-1])
+        if key is None:
+            rest = body
+        elif rest[:1] == " ":
+            rest = rest.lstrip(" ")
+        line = self.lines[text] = (indent, dash, key, _simple(rest), rest)
+        return line
 
-    def value(self, text: str) -> Scalar | None:
-        """The value that this text is by itself; None when it takes more than a look."""
-        text = text.rstrip(" ")
-        if text in self.values:
-            return self.values[text]
-        scalar = self.values[text] = _simple(text)
-        return scalar
+    def key(self, written: str) -> str | None:
+        """The key that is written like this; None when it isn't one."""
+        if not _KEY.match(written):
+            return None
+        key = self.keys[written] = written[1:-1] if written[0] in "\"'" else written
+        return key
 
     def fragment(self, text: str) -> Node:
         """The value in the one-key mapping that this text is."""
@@ -127,17 +144,21 @@ class _Memory:
 
 
 def _simple(text: str) -> Scalar | None:
-    if not text or text[0] == "#":
+    """The value that this text is by itself; None when it takes more than a look."""
+    first = text[:1]
+    if first in ("", "#"):
         return _NULL
-    match = _VALUE.match(text)
-    if match:
-        plain, double, single = match.groups()
-        if plain is not None:
-            return Scalar(plain)
-        return Scalar(single if double is None else double, plain=False)
-    if _ESCAPED.match(text):
-        return Scalar(json.loads(text), plain=False)
-    return None
+    if first in _PLAIN_FIRST or first > "\x7f":
+        plain = text.partition(" #")[0].rstrip(" ") if " #" in text else text
+        if ": " in plain or plain[-1] == ":" or (first in ".-" and plain[:3] in _MARKERS):
+            return None
+        return None if first == "-" and plain[1:2] in ("", " ", "-") else Scalar(plain)
+    if first in "\"'" and text[-1] == first and text.count(first) == 2 and "\\" not in text:
+        return Scalar(text[1:-1], plain=False)
+    commented = _COMMENT.match(text)
+    if commented:
+        return Scalar(commented[1] if commented[2] is None else commented[2], plain=False)
+    return Scalar(json.loads(text), plain=False) if _ESCAPED.match(text) else None
 
 
 def _check_depth(node: Node, depth: int) -> None:
@@ -149,41 +170,73 @@ def _check_depth(node: Node, depth: int) -> None:
 
 
 class _Parser:
-    """Reads one file's lines; `frames` are the open containers with the column of their keys or dashes."""
+    """Reads one file's lines; `container` is the innermost one, its keys or dashes stand in `column`."""
 
-    def __init__(self, memory: _Memory, lines: list[str]) -> None:
+    def __init__(self, memory: Memory, lines: list[str], *, large: bool) -> None:
         self.memory, self.lines = memory, lines
-        self.root: dict[str, Node] = {}
-        self.frames: list[tuple[int, _Container]] = [(0, self.root)]
-        # Where the last value went: its container, its key (None: last element), its line, whether it was empty.
-        self.last: tuple[_Container, str | None, int, bool] | None = None
+        self.large = large
 
-    def document(self) -> Mapping:
-        """The file's one mapping."""
-        at, end, lines, frames = self.first_line(), len(self.lines), self.lines, self.frames
-        known, learn = self.memory.lines, self.memory.line
+    def document(self) -> Mapping:  # noqa: PLR0912, PLR0915 - the inner loop of a merge
+        """The file's one mapping; a call for each line would double the time."""
+        lines, known, learn = self.lines, self.memory.lines, self.memory.line
+        root: dict[str, Node] = {}
+        outer: list[tuple[int, _Container]] = []
+        column = 0
+        container: _Container = root
+        # Where the last value went, from which line, and whether it is still to come.
+        into, into_key, start, awaited = container, "", -1, False
+        at, end = self.first_line(), len(lines)
         while at < end:
-            line = known.get(lines[at]) or learn(lines[at])
-            indent, dash, key, value, _ = line
-            top, container = frames[-1]
-            # Nine of ten lines: one more key of the innermost mapping.
-            if (
-                (indent == top and key is not None and value is not None and not dash)
-                and isinstance(container, dict)
-                and key not in container
-            ):
-                container[key] = value
-                self.last = (container, key, at, value is _NULL)
+            text = lines[at]
+            indent, dash, key, value, _ = known.get(text) or learn(text)
+            if key is None and value is _NULL and not dash:  # blank, or a comment
                 at += 1
-            elif key is None and value is _NULL and not dash:  # blank, or a comment
-                at += 1
+                continue
+            if indent < column:
+                while indent < column:
+                    column, container = outer.pop()
+                if indent != column:
+                    raise _NotPlainError
+                awaited = False
+            if indent > column or (dash and awaited and into is container and isinstance(container, dict)):
+                if not awaited or (key is None and not dash):
+                    # It continues the last value: that is read again, with all its lines.
+                    at = self.cut_out(into, into_key, start, at)
+                    awaited = False
+                    continue
+                if len(outer) > _MAX_DEPTH:
+                    raise _NotPlainError
+                outer.append((column, container))
+                column, container = indent, [] if dash else {}
+                _store(
+                    into, into_key, Mapping(container) if isinstance(container, dict) else Sequence(container)
+                )
+            elif not dash and isinstance(container, list):
+                # A list may stand in the column of its key; what follows without a dash is the next key.
+                column, container = outer.pop()
+                if column != indent:
+                    raise _NotPlainError
+            if isinstance(container, list):
+                container.append(_NULL)
+                if key is not None:
+                    outer.append((column, container))
+                    inner: dict[str, Node] = {}
+                    container[-1] = Mapping(inner)
+                    column, container = indent + dash, inner
+            elif dash or key is None or key in container:
+                raise _NotPlainError
+            into, into_key, start, awaited = container, key or "", at, value is _NULL
+            if value is None:
+                at = self.cut_out(into, into_key, start, at)
             else:
-                at = self.content(at, line)
-        if not self.root:
+                _store(into, into_key, value)
+                at += 1
+        if not root:
             raise _NotPlainError
-        return Mapping(self.root)
+        return Mapping(root)
 
     def first_line(self) -> int:
+        """Where the document starts, behind comments and a `---`."""
         for at, text in enumerate(self.lines):
             stripped = text.strip(" ")
             if text == "---":
@@ -192,95 +245,29 @@ class _Parser:
                 return at
         raise _NotPlainError
 
-    def content(self, at: int, line: _Line) -> int:
-        """Read the line at `at`; returns where the next one is."""
-        indent, dash, key, value, rest = line
-        frames = self.frames
-        while indent < frames[-1][0]:
-            frames.pop()
-        top, container = frames[-1]
-        if indent > top or (dash and isinstance(container, dict) and self.last_was_empty(container)):
-            if not self.opens(indent, dash, key):
-                return self.reread(at)
-            container = frames[-1][1]
-        elif not dash and isinstance(container, list):
-            # a list may stand in the column of its key; what follows without a dash is the next key
-            frames.pop()
-            top, container = frames[-1]
-            if top != indent:
-                raise _NotPlainError
-        if dash:
-            return self.element(at, line, container)
-        if key is None or isinstance(container, list) or key in container:
+    def cut_out(self, into: _Container, key: str, start: int, at: int) -> int:
+        """Give the value that starts in line `start` to the precise reader; returns the line after it."""
+        if start < 0 or self.large:
             raise _NotPlainError
-        return self.put(container, key, at, indent, value, rest)
-
-    def last_was_empty(self, container: _Container) -> bool:
-        return self.last is not None and self.last[3] and self.last[0] is container
-
-    def opens(self, indent: int, dash: int, key: str | None) -> bool:
-        """Start the container whose first line this is; False when the line doesn't start one."""
-        if self.last is None or not self.last[3] or (key is None and not dash):
-            return False
-        if len(self.frames) > _MAX_DEPTH:
-            raise _NotPlainError
-        into, name, _, _ = self.last
-        inner: _Container = [] if dash else {}
-        _store(into, name, Sequence(inner) if isinstance(inner, list) else Mapping(inner))
-        self.frames.append((indent, inner))
-        return True
-
-    def element(self, at: int, line: _Line, container: _Container) -> int:
-        indent, dash, key, value, rest = line
-        if isinstance(container, dict):
-            raise _NotPlainError
-        container.append(_NULL)
-        if key is None:
-            return self.put(container, None, at, indent, value, rest)
-        inner: dict[str, Node] = {}
-        container[-1] = Mapping(inner)
-        self.frames.append((indent + dash, inner))
-        return self.put(inner, key, at, indent + dash, value, rest)
-
-    def put(
-        self, container: _Container, key: str | None, at: int, indent: int, value: Scalar | None, rest: str
-    ) -> int:
-        if value is None:
-            return self.cut_out(container, key, at, at, indent, rest)
-        if isinstance(container, dict) and key is not None:
-            container[key] = value
-        else:
-            container[-1] = value  # type: ignore[index] # None is the key of a list's elements only
-        self.last = (container, key, at, value is _NULL)
-        return at + 1
-
-    def reread(self, at: int) -> int:
-        """The line at `at` continues the last value: read that again with all its lines."""
-        if self.last is None:
-            raise _NotPlainError
-        container, key, start, _ = self.last
         indent, dash, own_key, _, rest = self.memory.lines[self.lines[start]]
-        column = indent + dash if own_key is not None else indent
-        return self.cut_out(container, key, start, at, column, rest)
-
-    def cut_out(
-        self, container: _Container, key: str | None, start: int, at: int, indent: int, rest: str
-    ) -> int:
-        """Give the value that starts with `rest` in line `start` to the precise reader, with all its lines."""
+        parent = indent if own_key is None else indent + dash
         end = at + 1
         while end < len(self.lines):
             text = self.lines[end].lstrip(" ")
-            if text and len(self.lines[end]) - len(text) <= indent:
+            if text and len(self.lines[end]) - len(text) <= parent:
                 break
+            if not text and self.lines[end]:
+                # Spaces alone may count in a block scalar, and then they count from somewhere else.
+                raise _NotPlainError
             end += 1
-        body = [text[indent:] for text in self.lines[start + 1 : end]]
-        _store(container, key, self.memory.fragment("\n".join([f"k: {rest}", *body])))
-        self.last = (container, key, start, False)
+        text = "\n".join([f"k: {rest}", *(line[parent:] for line in self.lines[start + 1 : end])])
+        # a line break at its end is part of a block scalar
+        _store(into, key, self.memory.fragment(text if end == len(self.lines) else text + "\n"))
         return end
 
 
-def _store(container: _Container, key: str | None, node: Node) -> None:
-    if isinstance(container, dict):
-        container[key or ""] = node
+def _store(into: _Container, key: str, node: Node) -> None:
+    if isinstance(into, dict):
+        into[key] = node
     else:
-        container[-1] = node
+        into[-1] = node

@@ -1,7 +1,7 @@
 """`artifactctl`: the commands by name, and the one table of exit codes (contract §12).
 
-A command's module is imported when the command is used, and what it needs when it runs: `--help` and a mistyped option
-cost nothing.
+A command's module is imported when the command is used, and what it needs when it runs: `--help` and a
+mistyped option cost nothing.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ def _report(error: BaseException, code: int, *, verbose: bool) -> None:
         click.echo("interrupted", err=True)
         return
     echo_warnings(getattr(error, "warnings", ()))
-    for line in str(error).splitlines() or [type(error).__name__]:
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    for line in text.splitlines() or [type(error).__name__]:
         click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
     cause = error.__cause__
     while verbose and cause is not None:

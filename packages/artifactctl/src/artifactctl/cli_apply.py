@@ -23,6 +23,7 @@ _CHANGES = 10
     *(use.output, use.verbose),
 )
 def apply_command(
+    *,
     artifact: Path,
     config_dir: Path,
     secret_env: Path | None,
@@ -33,7 +34,8 @@ def apply_command(
 ) -> None:
     """Check an artifact and put it in force.
 
-    All of its runtime config, or nothing: what is in force changes in one step."""
+    All of its runtime config, or nothing: what is in force changes in one step.
+    """
     from artifactctl.api import ApplyRequest  # noqa: PLC0415 - --help doesn't need it
     from artifactctl.transaction import apply  # noqa: PLC0415 - as above
 
@@ -54,11 +56,12 @@ def apply_command(
     *(use.artifact, use.out, use.strict, use.keep, use.lock_timeout, use.output, use.verbose),
 )
 def merge_command(
-    artifact: Path, config_dir: Path, strict: bool, keep: int, lock_timeout: float, output: str
+    *, artifact: Path, config_dir: Path, strict: bool, keep: int, lock_timeout: float, output: str
 ) -> None:
     """Apply without asking for secrets.
 
-    Everything else that apply does is done and checked."""
+    Everything else that apply does is done and checked.
+    """
     from artifactctl.api import MergeRequest  # noqa: PLC0415 - --help doesn't need it
     from artifactctl.transaction import merge  # noqa: PLC0415 - as above
 
@@ -80,6 +83,7 @@ def merge_command(
 @click.pass_context
 def plan_command(
     context: click.Context,
+    *,
     artifact: Path,
     config_dir: Path,
     secret_env: Path | None,
@@ -90,13 +94,14 @@ def plan_command(
     """Show what apply would change; write nothing."""
     from artifactctl import report, report_json  # noqa: PLC0415 - as below
     from artifactctl.api import PlanRequest  # noqa: PLC0415 - --help doesn't need it
+    from artifactctl.report_problems import text_of  # noqa: PLC0415 - as below
     from artifactctl.transaction import plan  # noqa: PLC0415 - as above
 
     request = PlanRequest(artifact=artifact, config_dir=config_dir, secret_env=secret_env, strict=strict)
     result = plan(request)
     use.echo_warnings(result.warnings)
     if output == "json":
-        click.echo(report_json.text_of(report_json.plan_json(result)))
+        click.echo(text_of(report_json.plan_json(result)))
     else:
         click.echo(report.plan_text(result, verbose=use.is_verbose()))
     context.exit(_CHANGES if exit_code and result.changed else 0)
@@ -104,9 +109,10 @@ def plan_command(
 
 def _show(result: ApplyResult, output: str) -> None:
     from artifactctl import report, report_json  # noqa: PLC0415 - --help doesn't need them
+    from artifactctl.report_problems import text_of  # noqa: PLC0415 - as above
 
     use.echo_warnings(result.warnings)
     if output == "json":
-        click.echo(report_json.text_of(report_json.applied_json(result)))
+        click.echo(text_of(report_json.applied_json(result)))
     else:
         click.echo(report.applied_text(result, verbose=use.is_verbose()))

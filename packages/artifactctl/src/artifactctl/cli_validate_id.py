@@ -13,13 +13,14 @@ from artifactctl import cli_options as use
 @use.options(use.artifact, use.strict, use.output, use.verbose)
 def validate_id_command(artifact: Path, strict: bool, output: str) -> None:
     """Check the ids of a manifest; print them."""
-    from artifactctl import report, report_json  # noqa: PLC0415 - as below
-    from artifactctl.api import ValidateIdRequest  # noqa: PLC0415 - --help doesn't need it
-    from artifactctl.entry_ids import validate_id  # noqa: PLC0415 - as above
+    from artifactctl.entry_ids import ValidateIdRequest, validate_id  # noqa: PLC0415 - --help needs none of it
+    from artifactctl.report_problems import problems_json, text_of  # noqa: PLC0415 - as above
 
     result = validate_id(ValidateIdRequest(artifact=artifact, strict=strict))
     use.echo_warnings(result.warnings)
     if output == "json":
-        click.echo(report_json.text_of(report_json.ids_json(result)))
+        entries = [{"id": entry.id, "ref": entry.ref} for entry in result.entries]
+        warnings = problems_json(result.warnings)
+        click.echo(text_of({"artifact": str(artifact), "entries": entries, "warnings": warnings}))
     else:
-        click.echo(report.ids_text(result))
+        click.echo("\n".join(entry.id for entry in result.entries))

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from artifact_contract.codec import Reader, dump_json, dump_yaml, read_json, read_yaml
+from artifact_contract.codec import Reader, dump_json, dump_yaml, read_json, read_json_places, read_yaml
 from artifact_contract.config_types import (
     CONFIG_FILES,
     FUNCTIONS_FILE,
@@ -40,7 +40,7 @@ _STRUCTURES: Mapping[str, Structure] = MappingProxyType(
 
 
 def parse_files(files: Mapping[str, bytes], directory: Path, reader: Reader) -> Parsed[dict[str, Node]]:
-    """The nodes of these files, which the contract's models accept; `directory` is where messages say they are.
+    """The nodes of these files, accepted by the contract's models; messages say they are in `directory`.
 
     Raises:
         ArtifactError: a file breaks the contract; has the problems of all files.
@@ -51,7 +51,7 @@ def parse_files(files: Mapping[str, bytes], directory: Path, reader: Reader) -> 
     for name in CONFIG_FILES:
         if name not in files:
             continue
-        readers = (read_json if name == IMAGE_IMPORT_FILE else reader, read_yaml)
+        readers = (read_json, read_json_places) if name == IMAGE_IMPORT_FILE else (reader, read_yaml)
         try:
             parsed = parse_located(files[name], str(directory / name), _checked(_STRUCTURES[name]), readers)
         except ArtifactError as error:

@@ -31,7 +31,7 @@ class Disk(Protocol):
         """Return when the content of this file, or the names in this directory, would survive a power cut."""
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file, link or directory a new name in the same file system, replacing a file or link there."""
+        """Give a file, link or directory a new name, replacing a file or link that has it."""
 
     def make_link(self, path: Path, target: str) -> None:
         """Create a symbolic link with this text."""

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from artifact_contract.errors import raise_errors
-from artifact_contract.manifest import load_manifest
+from pathlib import Path
 
-from artifactctl.api import ValidatedEntry, ValidateIdRequest, ValidateIdResult
+from artifact_contract.errors import Problem, raise_errors
+from artifact_contract.ids import EntryId
+from artifact_contract.manifest import load_manifest
+from attrs import frozen
+
 from artifactctl.block_yaml import block_reader
+
+
+@frozen(kw_only=True)
+class ValidateIdRequest:
+    """Check the ids of a manifest."""
+
+    artifact: Path
+    strict: bool = False
+
+
+@frozen(kw_only=True)
+class ValidatedEntry:
+    """An entry whose id is the right one."""
+
+    id: EntryId
+    ref: str
+
+
+@frozen(kw_only=True)
+class ValidateIdResult:
+    """The entries of a valid manifest, in its order."""
+
+    artifact: Path
+    entries: tuple[ValidatedEntry, ...]
+    warnings: tuple[Problem, ...]
 
 
 def validate_id(request: ValidateIdRequest) -> ValidateIdResult:

@@ -1,4 +1,4 @@
-"""What can go wrong besides the artifact itself (contract §12): the world failed, or the command makes no sense.
+"""What can go wrong besides the artifact (contract §12): the world failed, or the command makes no sense.
 
 A rejected artifact is an `artifact_contract.errors.ArtifactError`; the exit codes stand in `cli.py`.
 """
@@ -12,7 +12,7 @@ from artifact_contract.errors import Problem
 
 
 class WorldError(Exception):
-    """Disk, lock, engine or registry failed: the same command may work later, the artifact is not to blame."""
+    """Disk, lock, engine or registry failed: the same command may work later, with the same artifact."""
 
 
 class DiskError(WorldError):
@@ -24,7 +24,7 @@ class DiskError(WorldError):
 
 
 class ConfigDirError(WorldError):
-    """CONFIG_DIR holds something that cannot be read as a runtime config; `problems` say where, if anywhere."""
+    """CONFIG_DIR holds something that can't be read as a runtime config; `problems` say where."""
 
     def __init__(self, message: str, problems: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)

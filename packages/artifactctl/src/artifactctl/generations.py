@@ -1,7 +1,7 @@
-"""What stands in CONFIG_DIR: its generations, which one is current, what a person put beside them (contract §11).
+"""What stands in CONFIG_DIR: generations, which one is current, what a person put beside them (contract §11).
 
-    CONFIG_DIR/current -> generations/000002        the one link that switches everything
-    CONFIG_DIR/generations/000002/                  the four files, ownership.json, generation.json; never changed
+    CONFIG_DIR/current -> generations/000002    the one link that switches everything
+    CONFIG_DIR/generations/000002/              the four files, ownership.json, generation.json; never changed
     CONFIG_DIR/functions.yml -> current/functions.yml   and the other three; made once
 
 Reading only; `publishing` writes.
@@ -40,9 +40,10 @@ class AppliedEntry:
 
 @frozen(kw_only=True)
 class Generation:
-    """One state of CONFIG_DIR and where it comes from; `applied_at` is RFC 3339, `files` digests by file name.
+    """One state of CONFIG_DIR and where it comes from; `applied_at` is RFC 3339, `files` are digests by name.
 
-    `adopted`: files that a person had put in place, taken over as they were; project and entries are empty then.
+    `adopted`: files that a person had put in place, taken over as they were; project and entries are empty
+    then.
     """
 
     number: int
@@ -150,7 +151,7 @@ def edited_files(config_dir: Path, generation: Generation) -> tuple[str, ...]:
 
 
 def plain_files(config_dir: Path) -> tuple[str, ...]:
-    """The config files at the top of CONFIG_DIR that are not the links an apply makes: a person put them there."""
+    """The config files at the top of CONFIG_DIR that are no links of an apply: a person put them there."""
     return tuple(
         name for name in CONFIG_FILES if not is_own_link(config_dir, name) and (config_dir / name).exists()
     )

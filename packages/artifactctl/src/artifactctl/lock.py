@@ -1,7 +1,8 @@
 """One writer at a time: a lock on CONFIG_DIR that the kernel drops with its holder (contract §11).
 
-`.lock` carries the flock and nothing else. Who holds it stands in `.lock.holder`, for the message of those who wait;
-that file is a courtesy: the lock works without it (on a full disk it can't be written), and a killed holder leaves it.
+`.lock` carries the flock and nothing else. Who holds it stands in `.lock.holder`, for the message of those
+who wait; that file is a courtesy: the lock works without it (on a full disk it can't be written), and a
+killed holder leaves it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class LockHolder:
 
 @frozen
 class LockWait:
-    """Somebody else holds the lock; `holder` is None when it isn't known who. Waiting ends after `timeout` seconds."""
+    """Somebody else, `holder` if known, has the lock; waiting ends after `timeout` seconds."""
 
     config_dir: Path
     holder: LockHolder | None
@@ -56,7 +57,7 @@ OnWait = Callable[[LockWait], None]
 def exclusive(
     config_dir: Path, *, timeout: float, holder: LockHolder, on_wait: OnWait, disk: Disk
 ) -> Iterator[None]:
-    """Hold the lock of an existing CONFIG_DIR; waits at most `timeout` seconds and says so once through `on_wait`.
+    """Hold the lock of an existing directory; waits at most `timeout` seconds, and says so through `on_wait`.
 
     Raises:
         LockTimeoutError: somebody else still held it then.

@@ -1,6 +1,6 @@
-"""`last_write_wins_v1`: what CONFIG_DIR holds after these entries (contract §10). No I/O, linear in the number of slots.
+"""`last_write_wins_v1`: what CONFIG_DIR holds after these entries (contract §10). No I/O, linear time.
 
-    base ─prune▶ without what its owners no longer hold ─write entries in list order▶ merged ─compare▶ changes, warnings
+    base ─prune what its owners no longer hold▶ ─write entries in list order▶ ─compare▶ Merged
 
 Merging the result again with the same entries gives the result again, and no changes.
 """
@@ -44,7 +44,7 @@ class EntrySlots:
 
 @frozen
 class EntryChanges:
-    """What applying one entry does. `kept` are defaults it has another value for: the one that is there wins."""
+    """What applying one entry does; `kept` are defaults it would set and that are there already."""
 
     id: str
     ref: str
@@ -68,8 +68,8 @@ class Merged:
 def merge_entries(base: Base, entries: Sequence[EntrySlots]) -> Merged:
     """The base with the entries merged onto it in their order.
 
-    What an owner of one of the entries wrote last time and holds no longer goes first. Overwriting what another project
-    or env owns is a `STRICT` warning, overwriting what a person wrote a plain one.
+    What an owner of one of the entries wrote last time and holds no longer goes first. Overwriting what
+    another project or env owns is a `STRICT` warning, overwriting what a person wrote a plain one.
     """
     slots, owners = dict(base.slots), dict(base.owners)
     pruned = _prune(slots, owners, entries)
@@ -108,7 +108,7 @@ def _prune(
 def _write(
     slots: dict[Slot, Node], owners: dict[Slot, Owner], entries: Sequence[EntrySlots]
 ) -> tuple[dict[Slot, int], dict[Slot, int]]:
-    """Write the entries' slots; returns by slot the index of the entry that wrote it, or that had to give way."""
+    """Write the entries' slots; returns by slot which entry wrote it, and which had to give way."""
     written: dict[Slot, int] = {}
     kept: dict[Slot, int] = {}
     for index, entry in enumerate(entries):

@@ -1,9 +1,10 @@
-"""Who wrote which slot of a generation (contract §10): the record behind pruning and behind warnings between projects.
+"""Who wrote which slot of a generation (contract §10): what pruning and warnings between projects go by.
 
-    {"version": 1, "owners": [{"project": ..., "env": ..., "ref": ...}],
-     "slots": [["functions", "orders", 0], ["routes", "GET", "/orders", 0]]}
+    {"version": 1, "owners": [
+    {"project": ..., "env": ..., "ref": ..., "slots": [["functions", "orders"], ["routes", "GET", "/orders"]]}
+    ]}
 
-The number that ends a slot is its owner's index. A slot that isn't listed belongs to a person.
+A line an owner. A slot that nobody has here belongs to a person.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ from artifactctl.slots import KINDS, Slot
 
 OWNERSHIP_FILE = "ownership.json"
 _VERSION = 1
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @frozen
 class Owner:
-    """An entry as it is recognised from one apply to the next; `ref` is the canonical path of its template (§4)."""
+    """An entry as it is known from one apply to the next; `ref` is the path of its template (§4)."""
 
     project: str
     env: str
@@ -37,12 +37,15 @@ Owners: TypeAlias = Mapping[Slot, Owner]
 
 
 def dump_owners(owners: Owners) -> bytes:
-    """The text of `ownership.json`, a line a slot, the same for the same owners in the same order."""
-    numbers: dict[Owner, int] = {}
-    lines = [_encode([*slot, numbers.setdefault(owner, len(numbers))]) for slot, owner in owners.items()]
-    head = _encode([asdict(owner) for owner in numbers])
+    """The text of `ownership.json`, the same for the same owners in the same order."""
+    slots: dict[Owner, list[Slot]] = {}
+    for slot, owner in owners.items():
+        slots.setdefault(owner, []).append(slot)
+    lines = [
+        json.dumps({**asdict(owner), "slots": owned}, ensure_ascii=False) for owner, owned in slots.items()
+    ]
     body = ",\n".join(lines)
-    return f'{{"version": {_VERSION}, "owners": {head},\n"slots": [\n{body}\n]}}\n'.encode()
+    return f'{{"version": {_VERSION}, "owners": [\n{body}\n]}}\n'.encode()
 
 
 def parse_owners(data: bytes) -> dict[Slot, Owner]:
@@ -55,14 +58,16 @@ def parse_owners(data: bytes) -> dict[Slot, Owner]:
         root = json.loads(data)
         if root["version"] != _VERSION:
             raise ValueError(f"version {root['version']!r}, this tool reads {_VERSION}")
-        owners = [Owner(str(each["project"]), str(each["env"]), str(each["ref"])) for each in root["owners"]]
-        found = {_slot(parts): owners[number] for *parts, number in root["slots"]}
-    except (KeyError, TypeError, IndexError) as error:
+        found: dict[Slot, Owner] = {}
+        for each in root["owners"]:
+            owner = Owner(str(each["project"]), str(each["env"]), str(each["ref"]))
+            found.update((_slot(parts), owner) for parts in each["slots"])
+    except (KeyError, TypeError) as error:
         raise ValueError(f"it lacks or misuses {error}") from error
     return found
 
 
 def _slot(parts: list[str]) -> Slot:
-    if not parts or parts[0] not in KINDS or not all(isinstance(part, str) for part in parts):
+    if not parts or parts[0] not in KINDS:
         raise ValueError(f"not a slot: {parts!r}")
-    return tuple(parts)
+    return tuple(map(str, parts))

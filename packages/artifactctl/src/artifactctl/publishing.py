@@ -1,9 +1,9 @@
 """New generations on the disk, in an order that leaves a whole CONFIG_DIR wherever it stops (contract §11).
 
-    files ─write, sync each▶ generations/.tmp-3 ─sync, rename, sync▶ generations/000003 ─link, rename, sync▶ current
+    files ─write, sync each▶ generations/.tmp-… ─sync, rename, sync▶ generations/000003 ─link, rename▶ current
 
-Whatever is found before a step is valid after it: killed anywhere, a reader sees the generation before or the one after,
-and the next writer removes what is left over. Everything here runs under the lock.
+Whatever is found before a step is valid after it: killed anywhere, a reader sees the generation before or
+the one after, and the next writer removes what is left over. Everything here runs under the lock.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from artifactctl.api import (
     PlanResult,
     RollbackResult,
     StatusResult,
-    ValidateIdResult,
 )
 from artifactctl.generations import Generation
 from artifactctl.merging import EntryChanges
@@ -23,15 +22,10 @@ _NAMES = 6
 _SIGNS = {"added": ("+", "green"), "replaced": ("~", "yellow"), "removed": ("-", "red"), "kept": ("=", None)}
 
 
-def ids_text(result: ValidateIdResult) -> str:
-    """The ids, one a line."""
-    return "\n".join(entry.id for entry in result.entries)
-
-
 def applied_text(result: ApplyResult, *, verbose: bool) -> str:
     """What was written: generation, changes by entry, totals."""
     if not result.changed:
-        return f"Nothing to do: {result.config_dir} holds all of this already, at generation {result.generation}."
+        return f"Nothing to do: {result.config_dir} has all of this, at generation {result.generation}."
     head = click.style(f"Generation {result.generation}", bold=True)
     before = f"; before: {result.previous}" if result.previous is not None else ""
     lines = [

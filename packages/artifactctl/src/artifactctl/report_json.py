@@ -1,12 +1,6 @@
-"""Results as a program reads them; `docs/artifact-operations.md` documents these shapes, keys are only added."""
+"""Results as a program reads them: shapes that are documented for users, and that keys are only added to."""
 
 from __future__ import annotations
-
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias, Union
-
-from artifact_contract.errors import Problem
 
 from artifactctl.api import (
     ApplyResult,
@@ -14,27 +8,11 @@ from artifactctl.api import (
     PlanResult,
     RollbackResult,
     StatusResult,
-    ValidateIdResult,
 )
 from artifactctl.generations import Generation
 from artifactctl.merging import EntryChanges
 from artifactctl.report import by_kind
-
-Json: TypeAlias = Union[bool, int, str, Sequence["Json"], Mapping[str, "Json"], None]
-
-
-def text_of(value: Json) -> str:
-    """The JSON text that is printed."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def ids_json(result: ValidateIdResult) -> Json:
-    """`validate-id`."""
-    return {
-        "artifact": str(result.artifact),
-        "entries": [{"id": entry.id, "ref": entry.ref} for entry in result.entries],
-        "warnings": _problems(result.warnings),
-    }
+from artifactctl.report_problems import Json, problems_json
 
 
 def applied_json(result: ApplyResult) -> Json:
@@ -42,13 +20,13 @@ def applied_json(result: ApplyResult) -> Json:
     return {
         **_changes(result),
         "removed_generations": list(result.removed_generations),
-        "warnings": _problems(result.warnings),
+        "warnings": problems_json(result.warnings),
     }
 
 
 def plan_json(result: PlanResult) -> Json:
     """`plan`."""
-    return {**_changes(result), "warnings": _problems(result.warnings)}
+    return {**_changes(result), "warnings": problems_json(result.warnings)}
 
 
 def _changes(result: ApplyResult | PlanResult) -> dict[str, Json]:
@@ -82,7 +60,7 @@ def history_json(result: HistoryResult) -> Json:
         "config_dir": str(result.config_dir),
         "current": result.current,
         "generations": [_generation(generation) for generation in result.generations],
-        "warnings": _problems(result.warnings),
+        "warnings": problems_json(result.warnings),
     }
 
 
@@ -94,7 +72,7 @@ def rolled_back_json(result: RollbackResult) -> Json:
         "generation": result.generation.number,
         "previous_generation": result.previous,
         "set_aside": [str(path) for path in result.set_aside],
-        "warnings": _problems(result.warnings),
+        "warnings": problems_json(result.warnings),
     }
 
 
@@ -118,19 +96,3 @@ def _generation(generation: Generation) -> Json:
         "entries": [{"id": entry.id, "ref": entry.ref} for entry in generation.entries],
         "tool": generation.tool,
     }
-
-
-def _problems(problems: Iterable[Problem]) -> Json:
-    return [
-        {
-            "file": problem.place.file,
-            "line": problem.place.line,
-            "column": problem.place.column,
-            "field": problem.field,
-            "expected": problem.expected,
-            "found": problem.found,
-            "hint": problem.hint,
-            "severity": problem.severity.value,
-        }
-        for problem in problems
-    ]

@@ -1,7 +1,7 @@
 """Does the secrets file have what the artifact requires (contract §8)?
 
-Only names leave this module. A value is looked at once, for being empty; neither it nor the text of a line it may stand
-in goes into a problem, an exception or its cause.
+Only names leave this module. A value is looked at once, for being empty; neither it nor the text of a line
+it may stand in goes into a problem, an exception or its cause.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """A runtime config as one flat, ordered table: what stands under which key (contract §10).
 
-Merging knows nothing of files. Each thing that can be owned, replaced or removed has a `Slot`, a tuple that says its
-kind and its key, and holds the node that stands in the file:
+Merging knows nothing of files. Each thing that can be owned, replaced or removed has a `Slot`, a tuple that
+says its kind and its key, and holds the node that stands in the file:
 
     ("functions", NAME)                     ("routes", METHOD, PATH)        ("images", KEY)
     ("defaults", "environment", VARIABLE)   ("defaults", "scaling", KEY)    ("defaults", OTHER)
     ("resources", LIST, KEY)                ("lists", LIST)                 ("settings", FILE, KEY)
 
-`lists` are lists of resources.yml this version doesn't know, kept whole; `settings` are the keys beside all of these
-(`push_target`). `to_slots` and `to_files` are inverse to each other, apart from empty containers.
+`lists` are lists of resources.yml this version doesn't know, kept whole; `settings` are the keys beside all
+of these (`push_target`). `to_slots` and `to_files` are inverse to each other, apart from empty containers.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _IMAGE_IMPORT: Mapping[str, Node] = MappingProxyType(
 
 
 def label(slot: Slot) -> str:
-    """A slot as a person reads it, without its kind: `GET /orders`, `dynamodb/orders`, `environment/LOG_LEVEL`."""
+    """A slot as a person reads it, without its kind: `GET /orders`, `environment/LOG_LEVEL`."""
     kind, *key = slot
     return (" " if kind == ROUTES else "/").join(key)
 
@@ -85,7 +85,8 @@ class Table:
 def to_slots(files: Files, *, keep_keyless: bool = False) -> Table:
     """The table of these files' nodes, which are valid by the contract's models, in their order.
 
-    A route without a path has no key and is left out; `keep_keyless` gives it a slot that nothing else can have.
+    A route without a path has no key and is left out; `keep_keyless` gives it a slot that nothing else can
+    have.
     """
     slots: dict[Slot, Node] = {}
     repeated: dict[Slot, None] = {}

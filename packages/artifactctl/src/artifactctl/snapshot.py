@@ -1,7 +1,7 @@
 """CONFIG_DIR as it is at one moment, ready to be merged onto (contract §10, §11).
 
-Nothing is locked and nothing is written: a generation doesn't change, and `state` tells a writer that has the lock
-whether what was read before is still what is there.
+Nothing is locked and nothing is written: a generation doesn't change, and `state` tells a writer that has
+the lock whether what was read before is still what is there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ATTEMPTS = 20
 
 @frozen
 class Adoption:
-    """Files of a person that become a generation of their own, byte by byte, before anything is merged onto them."""
+    """A person's files, which become a generation of their own before anything is merged onto them."""
 
     files: Mapping[str, bytes]
     owners: Owners
@@ -46,7 +46,7 @@ class Adoption:
 
 @frozen
 class Snapshot:
-    """What CONFIG_DIR holds. `plain` files stand where links should be; `missing` are links that aren't there."""
+    """What CONFIG_DIR holds; `plain` files stand where links should be, `missing` links aren't there."""
 
     base: Base = field(factory=Base)
     current: int | None = None

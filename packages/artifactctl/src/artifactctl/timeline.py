@@ -1,7 +1,7 @@
 """History, rollback and status: what generations make possible (contract §11).
 
-Reading them takes no lock. A rollback writes one link: it works on a full disk, and when the files that stand in
-its way can't be read.
+Reading them takes no lock. A rollback writes one link: it works on a full disk, and when the files that
+stand in its way can't be read.
 """
 
 from __future__ import annotations

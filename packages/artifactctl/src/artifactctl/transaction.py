@@ -1,10 +1,11 @@
 """Merge, apply and plan: the driver of contract §11.
 
     artifact ─check▶ entries ───┐
-    CONFIG_DIR ─snapshot▶ base ─┴─merge▶ changes ─(lock, unless there are none)▶ generation ─switch▶ CONFIG_DIR
+    CONFIG_DIR ─snapshot▶ base ─┴─merge▶ changes ─(lock, if there are any)▶ generation ─switch▶ CONFIG_DIR
 
-The merge is computed before the lock is taken: a rejected artifact, and one that changes nothing, writes nothing
-at all, and the lock is held for the writing only. Under it the merge is repeated if CONFIG_DIR has changed.
+The merge is computed before the lock is taken: a rejected artifact, and one that changes nothing, writes
+nothing at all, and the lock is held for the writing only. Under it the merge is repeated if CONFIG_DIR has
+changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which version this is; a constant, because asking the installed metadata costs as much as reading a manifest."""
+"""Which version this is; a constant, because reading it from the installed metadata takes a while."""
 
 from __future__ import annotations
 
