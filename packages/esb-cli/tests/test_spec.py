@@ -140,6 +140,11 @@ def test_any_mixture_of_properties_is_interpreted_or_refused_and_never_crashes(s
     assert all(places)
 
 
+def test_nothing_is_both_harmless_and_lost():
+    both = {name: rules.harmless & set(rules.lost) for name, rules in RULES.items()}
+    assert {name: names for name, names in both.items() if names} == {}
+
+
 SUPPORT = Path(__file__).parents[3] / "docs" / "sam-support.md"
 
 

@@ -65,12 +65,12 @@ def test_a_table_without_a_name_is_named_after_project_environment_and_logical_i
         ),
         (
             "{TableName: abc, PrimaryKey: {Name: n, Type: Number}, ProvisionedThroughput: "
-            "{ReadCapacityUnits: 2}}",
+            "{ReadCapacityUnits: 2, WriteCapacityUnits: 1}}",
             {
                 "TableName": "abc",
                 "AttributeDefinitions": [{"AttributeName": "n", "AttributeType": "N"}],
                 "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}],
-                "ProvisionedThroughput": {"ReadCapacityUnits": 2},
+                "ProvisionedThroughput": {"ReadCapacityUnits": 2, "WriteCapacityUnits": 1},
             },
         ),
     ],
@@ -98,6 +98,54 @@ def test_a_bucket_has_its_name_and_lifecycle(build):
         },
     }
     assert spec.findings == ()
+
+
+BUCKET = "Resources:\n  B:\n    Type: AWS::S3::Bucket\n    Properties:\n      LifecycleConfiguration: "
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "message"),
+    [
+        ("nope", "LifecycleConfiguration: expected a mapping, found 'nope'"),
+        ("", "LifecycleConfiguration: expected a mapping, found nothing"),
+        ("{}", "LifecycleConfiguration.Rules: expected a list, found nothing"),
+        ("{Rules: {Status: Enabled}}", "LifecycleConfiguration.Rules: expected a list, found a mapping"),
+        ("{Rules: [x]}", "LifecycleConfiguration.Rules[0]: expected a mapping, found 'x'"),
+        ("{Rules: [{Id: a}]}", "Rules[0].Status: expected Disabled or Enabled, found nothing"),
+        ("{Rules: [{Status: true}]}", "Rules[0].Status: expected Disabled or Enabled, found 'true'"),
+        (
+            "{Rules: [{Status: Enabled, Transitions: [{TransitionInDays: x}]}]}",
+            "Rules[0].Transitions[0].TransitionInDays: expected a whole number, found 'x'",
+        ),
+    ],
+)
+def test_a_lifecycle_of_another_shape_is_refused_with_its_path(problems, lifecycle, message):
+    assert any(message in problem for problem in problems(BUCKET + lifecycle))
+
+
+def test_numbers_and_flags_of_a_lifecycle_are_typed_and_texts_stay(build):
+    rule = "{Status: Enabled, ObjectSizeGreaterThan: '5', ExpiredObjectDeleteMarker: 'true', "
+    rule += "TagFilters: [{Key: 1, Value: true}], NoncurrentVersionExpiration: {NoncurrentDays: '2'}}"
+    lifecycle = build(BUCKET + f"{{Rules: [{rule}]}}\n").buckets[0].properties["LifecycleConfiguration"]
+    assert lifecycle["Rules"] == [
+        {
+            "Status": "Enabled",
+            "TagFilters": [{"Key": "1", "Value": "true"}],
+            "ObjectSizeGreaterThan": 5,
+            "ExpiredObjectDeleteMarker": True,
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 2},
+        }
+    ]
+
+
+def test_a_part_of_a_bucket_or_table_that_is_not_known_is_a_finding(losses):
+    assert losses(BUCKET + "{Rules: [{Status: Enabled, ExpirationInDays: 1, Days: 2}]}\n") == [
+        "B: LifecycleConfiguration: Rules[0]: the property Days, which isn't supported"
+    ]
+    index = "{IndexName: i, KeySchema: [], Projection: {}, Colour: x, WarmThroughput: {}}"
+    assert losses(f"{TABLE}      GlobalSecondaryIndexes: [{index}]\n") == [
+        "T: GlobalSecondaryIndexes[0]: the property Colour, which isn't supported"
+    ]
 
 
 def test_a_generated_bucket_name_is_fit_for_s3(build):

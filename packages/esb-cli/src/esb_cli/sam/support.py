@@ -119,7 +119,6 @@ RULES: dict[str, Rules] = {
                     "Tags",
                     "PropagateTags",
                     "TracingEnabled",
-                    "MethodSettings",
                 ),
                 *(
                     "AccessLogSetting",
@@ -195,6 +194,9 @@ RULES: dict[str, Rules] = {
         frozenset({"Description", "LicenseInfo", "CompatibleRuntimes", "CompatibleArchitectures"})
     ),
     "AWS::DynamoDB::Table": Rules(frozenset(_TABLE_HARMLESS), _TABLE_LOST),
+    "GlobalSecondaryIndexes": Rules(
+        frozenset({"ContributorInsightsSpecification", "OnDemandThroughput", "WarmThroughput"})
+    ),
     "AWS::Serverless::SimpleTable": Rules(frozenset({"Tags"}), _TABLE_LOST),
     "AWS::S3::Bucket": Rules(
         frozenset(
