@@ -1,4 +1,4 @@
-"""The reading and checking half of the conformance cases; merging is the applier's (conformance/README.md)."""
+"""The reading and checking half of the conformance cases; merging is the applier's."""
 
 import json
 from collections.abc import Iterator

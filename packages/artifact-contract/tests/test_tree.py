@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+from artifact_contract import tree
 from artifact_contract.errors import PathError, SchemaError
 from artifact_contract.tree import digest_file, digest_tree, read_file, resolve_inside, scan, walk_files
 
@@ -67,6 +68,26 @@ def test_every_bad_link_is_reported(root: Path) -> None:
     (root / "one").symlink_to("/a")
     (root / "b" / "two").symlink_to("../..")
     assert len(scan(root).problems) == 2
+
+
+def test_links_that_make_few_directories_look_like_very_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MAX_NAMES", 1000)
+    for level in range(40):
+        (tmp_path / f"d{level}").mkdir()
+        for name in "ab":
+            (tmp_path / f"d{level}" / name).symlink_to(f"../d{level + 1}")
+    (tmp_path / "d40").mkdir()
+    with pytest.raises(PathError, match="at most 1000 files and directories"):
+        walk_files(tmp_path)
+
+
+def test_a_directory_deeper_than_any_artifact_is_refused(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 300)
+    deep.mkdir(parents=True)
+    with pytest.raises(PathError, match="at most 200 levels"):
+        walk_files(tmp_path)
 
 
 def test_a_fifo_is_no_part_of_an_artifact(root: Path) -> None:

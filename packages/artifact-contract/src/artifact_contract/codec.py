@@ -21,6 +21,7 @@ Reader: TypeAlias = Callable[[bytes, str], Node]
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_GENERAL = 1024 * 1024
+MAX_JSON_PLACES = 128 * 1024
 
 
 def read_yaml(data: bytes, file: str) -> Node:
@@ -50,11 +51,13 @@ def read_json(data: bytes, file: str) -> Node:
 
 
 def read_json_places(data: bytes, file: str) -> Node:
-    """As `read_json`, with places where they can be had: JSON is nearly always YAML too.
+    """As `read_json`, with places where they can be had quickly: JSON is nearly always YAML too.
 
     Raises:
         SchemaError: as `read_json`.
     """
+    if len(data) > MAX_JSON_PLACES:
+        return read_json(data, file)
     try:
         return read_yaml(data, file)
     except SchemaError:

@@ -13,12 +13,13 @@ import posixpath
 import stat
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from artifact_contract.digests import Sha256, directory_digest
 from artifact_contract.errors import FieldError, Kind, PathError, Place, Problem, SchemaError
 
-MAX_FILES = 1_000_000
+MAX_NAMES = 1_000_000
+MAX_LEVELS = 200
 
 
 def _rejected(path: Path, expected: str, found: str, hint: str = "") -> PathError:
@@ -71,71 +72,83 @@ class Tree:
 
     files: list[tuple[str, Path]] = field(factory=list)
     problems: list[Problem] = field(factory=list)
+    names: int = 0
 
 
 def scan(root: Path) -> Tree:
     """Everything below `root`, files sorted bytewise, bad links and special files as problems.
 
     Raises:
-        PathError: `root` isn't a directory.
+        PathError: `root` isn't a directory, or has more names or levels than any artifact.
         OSError: a directory can't be read.
     """
     if not root.is_dir():
         raise _rejected(root, "a directory", "something else" if root.exists() else "nothing")
-    tree = Tree()
-    top = os.path.realpath(root)
-    _scan_directory(top, "", (top,), root, tree)
-    tree.files.sort(key=lambda file: os.fsencode(file[0]))
-    return tree
+    walk = _Walk(root, os.path.realpath(root))
+    walk.directory("", (walk.top,))
+    walk.found.files.sort(key=lambda file: os.fsencode(file[0]))
+    return walk.found
 
 
-def _scan_directory(top: str, below: str, above: tuple[str, ...], root: Path, tree: Tree) -> None:
-    """Add what is in the directory `below`; `above` are the real directories on the way to it."""
-    with os.scandir(above[-1]) as found:
-        entries = list(found)
-    for entry in entries:
-        relative = f"{below}{entry.name}"
-        if len(tree.files) + len(tree.problems) > MAX_FILES:
-            raise _rejected(root, f"at most {MAX_FILES} files", "more")
-        target = entry.path
-        if entry.is_symlink():
-            fact = _link_fact(top, relative, entry.path)
-            if fact:
-                tree.problems.append(_problem(root / relative, *fact))
-                continue
-            target = os.path.realpath(entry.path)
-        if entry.is_dir():
+@frozen
+class _Walk:
+    """One walk through a root, whose real path is `top`."""
+
+    root: Path
+    top: str
+    found: Tree = field(factory=Tree)
+
+    def directory(self, below: str, above: tuple[str, ...]) -> None:
+        """Add what is in the directory `below`; `above` are the real directories on the way, it included."""
+        if len(above) > MAX_LEVELS:
+            raise _rejected(self.root / below, f"at most {MAX_LEVELS} levels of directories", "more")
+        with os.scandir(above[-1]) as names:
+            entries = list(names)
+        # links can make few directories look like very many
+        self.found.names += len(entries)
+        if self.found.names > MAX_NAMES:
+            raise _rejected(self.root, f"at most {MAX_NAMES} files and directories", "more")
+        for entry in entries:
+            self.entry(f"{below}{entry.name}", entry, above)
+
+    def entry(self, relative: str, entry: os.DirEntry[str], above: tuple[str, ...]) -> None:
+        """Add one name of a directory."""
+        fact = self.link_fact(relative, entry.path) if entry.is_symlink() else None
+        if fact:
+            self.problem(relative, *fact)
+        elif entry.is_dir():
+            target = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
             if target in above:
-                tree.problems.append(_problem(root / relative, "a tree", "a link to a directory it is in"))
+                self.problem(relative, "a tree", "a link to a directory it is in")
             else:
-                _scan_directory(top, f"{relative}/", (*above, target), root, tree)
+                self.directory(f"{relative}/", (*above, target))
         elif entry.is_file():
-            tree.files.append((relative, root / relative))
+            self.found.files.append((relative, self.root / relative))
         else:
-            tree.problems.append(_problem(root / relative, "a file or a directory", "something else"))
+            self.problem(relative, "a file or a directory", "something else")
 
+    def link_fact(self, relative: str, path: str) -> tuple[str, str] | None:
+        """What is wrong with a link: what was expected and found."""
+        target = os.readlink(path)  # noqa: PTH115 - all of this is about texts: Path would tidy them up first
+        inside = "a link that stays inside the artifact root"
+        if target.startswith("/"):
+            return inside, f"a link to the absolute path {target}"
+        lexical = posixpath.normpath(posixpath.join(posixpath.dirname(relative), target))
+        real = os.path.realpath(path)
+        if lexical.split("/")[0] == ".." or not _is_inside(self.top, real):
+            return inside, f"a link to {target}"
+        if not Path(real).exists():
+            return "a link to something", f"a link to {target}, which is not there"
+        return None
 
-def _link_fact(top: str, relative: str, path: str) -> tuple[str, str] | None:
-    """What is wrong with a link: what was expected and found."""
-    target = os.readlink(path)  # noqa: PTH115 - all of this is about texts: Path would tidy them up first
-    inside = "a link that stays inside the artifact root"
-    if target.startswith("/"):
-        return inside, f"a link to the absolute path {target}"
-    lexical = posixpath.normpath(posixpath.join(posixpath.dirname(relative), target))
-    real = os.path.realpath(path)
-    if lexical.split("/")[0] == ".." or not _is_inside(top, real):
-        return inside, f"a link to {target}"
-    if not Path(real).exists():
-        return "a link to something", f"a link to {target}, which is not there"
-    return None
+    def problem(self, relative: str, expected: str, found: str) -> None:
+        """Note what is wrong with one name."""
+        place = Place(str(self.root / relative))
+        self.found.problems.append(Problem(place, "", expected, found, kind=Kind.PATH))
 
 
 def _is_inside(top: str, real: str) -> bool:
     return real == top or real.startswith(top.rstrip("/") + "/")
-
-
-def _problem(path: Path, expected: str, found: str) -> Problem:
-    return Problem(Place(str(path)), "", expected, found, kind=Kind.PATH)
 
 
 def walk_files(root: Path) -> list[tuple[str, Path]]:
