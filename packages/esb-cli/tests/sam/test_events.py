@@ -93,8 +93,12 @@ def test_a_schedule_event_is_a_schedule(build, event, schedule):
             "Method: expected one of ANY, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, found 'fetch'",
         ),
         (
-            "{Type: Api, Properties: {Path: /a, Method: get, RestApiId: abc}}",
-            "RestApiId: expected a reference to an AWS::Serverless::Api of the template, found 'abc'",
+            "{Type: Api, Properties: {Path: /a, Method: get, RestApiId: [abc]}}",
+            "RestApiId: expected a reference to an API, found a list",
+        ),
+        (
+            "{Type: Schedule, Properties: {Schedule: rate(1 day), State: ENABLED, Enabled: false}}",
+            "State: expected either State or Enabled, found both",
         ),
         ("{Type: Api, Properties: {Path: /a, Method: get, RestApiId: !Ref Nope}}", "found Nope"),
         (
@@ -213,6 +217,27 @@ def test_an_explicit_api_takes_routes_like_the_implicit_one(build):
     assert spec.findings == ()
 
 
+def test_an_api_may_be_named_by_its_bare_logical_id(build):
+    event = "A: {Type: Api, Properties: {Path: /a, Method: get, RestApiId: Api}}\n"
+    spec = build(function(event, head=API % ""))
+    assert (spec.functions[0].routes, spec.findings) == ((RouteSpec("/a", "GET"),), ())
+
+
+@pytest.mark.parametrize(
+    ("api", "found"),
+    [
+        ("abc", "'abc'"),
+        ("!Ref Http", "'Http'"),
+        ("!ImportValue x", "a box has no other stacks to import from"),
+    ],
+)
+def test_a_route_of_an_api_that_is_elsewhere_is_a_finding(losses, api, found):
+    event = f"A: {{Type: Api, Properties: {{Path: /a, Method: get, RestApiId: {api}}}}}\n"
+    (lost,) = losses(function(event, head=API % ""))
+    expected = "F: event A: its route: its API is no AWS::Serverless::Api of the template, but "
+    assert lost.startswith(expected + found)
+
+
 @pytest.mark.parametrize(
     ("more", "lost"),
     [
@@ -244,6 +269,11 @@ def test_a_route_twice_in_one_api_is_an_error_and_in_two_apis_a_finding(problems
     event = "{Type: Api, Properties: {Path: /a, Method: %s}}\n"
     twice = function("E: " + event % "get") + function("E: " + event % "GET", name="G", head="")
     assert "Path: expected a route once in an API, found GET /a, which F has" in problems(twice)[0]
+    other = function(
+        "A: {Type: Api, Properties: {Path: '/{a}/x/{b+}', Method: get}}\n"
+        "B: {Type: Api, Properties: {Path: '/{c}/x/{d+}', Method: get}}\n"
+    )
+    assert "found GET /{c}/x/{d+}, which F has" in problems(other)[0]
     two = function("A: " + event % "get" + "B: {Type: HttpApi, Properties: {Path: /a, Method: get}}\n")
     spec = build(two)
     assert spec.functions[0].routes == (RouteSpec("/a", "GET"),)

@@ -3,6 +3,8 @@
 A box has one address, so routes of several APIs share it; the API itself leaves only findings.
 """
 
+import re
+
 from artifact_contract.nodes import Mapping
 from attrs import define, field
 
@@ -18,6 +20,9 @@ API_TYPES = ("AWS::Serverless::Api", "AWS::Serverless::HttpApi")
 IMPLICIT = {"ServerlessRestApi": "AWS::Serverless::Api", "ServerlessHttpApi": "AWS::Serverless::HttpApi"}
 
 
+_PARAMETER = re.compile(r"\{[^}+]*(?=\+?\})")  # its name doesn't decide which requests a route takes
+
+
 @define
 class RouteBook:
     """The routes given out so far, with the API of each, and the APIs that events use."""
@@ -28,7 +33,7 @@ class RouteBook:
     def claim(self, route: RouteSpec, api: str, event: Properties) -> bool:
         """Take a route for the event's function; False when another has it, which is reported."""
         self.apis.setdefault(api)
-        key = (route.path, route.method)
+        key = (_PARAMETER.sub("{", route.path), route.method)
         if key not in self.taken:
             self.taken[key] = (api, event.owner.logical_id)
             return True

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from esb_cli.sam.apis import IMPLICIT, RouteBook
 from esb_cli.sam.properties import Properties, of_fields
-from esb_cli.sam.values import Fields, Text, Unknown, describe
+from esb_cli.sam.values import Fields, Items, Text, Unknown, describe
 from esb_cli.spec_model import RouteSpec, ScheduleSpec
 
 __all__ = ["Events", "read_events"]
@@ -101,21 +101,21 @@ def _fits(path: Text, method: Text, event: Properties) -> bool:
 
 
 def _api(event: Properties, name: str, kind: str) -> str | None:
-    """The API of a route: the implicit one, or that of the template which the event refers to."""
-    expected = f"a reference to an AWS::Serverless::{kind} of the template"
+    """The API of a route: the implicit one, or that of the template which the event names."""
     value = event.value(name)
     if value is None:
         return "ServerlessHttpApi" if kind == "HttpApi" else "ServerlessRestApi"
-    resources = event.resolution.references.resources
-    if isinstance(value, Unknown):
-        resource = resources.get(value.resource)
-        type_ = resource.type if resource is not None else IMPLICIT.get(value.resource)
-        if type_ == f"AWS::Serverless::{kind}":
-            return value.resource
-        if not value.reported:
-            event.wrong(name, expected, value.reason, at=value)
-    else:
-        event.wrong(name, expected, describe(value), at=value)
+    if isinstance(value, Fields | Items):
+        event.wrong(name, "a reference to an API", describe(value), at=value)
+        return None
+    api = value.text if isinstance(value, Text) else value.resource  # SAM takes the bare logical id as well
+    resource = event.resolution.references.resources.get(api)
+    if f"AWS::Serverless::{kind}" == (IMPLICIT.get(api) if resource is None else resource.type):
+        return api
+    if isinstance(value, Text) or not value.reported:
+        found = quote(api) if api else describe(value)
+        lost = f"its route: its API is no AWS::Serverless::{kind} of the template, but {found}"
+        event.lose(lost, event.at(name))
     return None
 
 
@@ -184,6 +184,8 @@ def _enabled(event: Properties) -> bool:
     state = event.text("State")
     if state is None:
         return enabled
+    if "Enabled" in event:
+        event.wrong("State", "either State or Enabled", "both", at=state)
     if state.text not in {"ENABLED", "DISABLED"}:
         event.wrong("State", "ENABLED or DISABLED", quote(state.text), at=state)
     return state.text == "ENABLED"
