@@ -110,41 +110,48 @@ def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
-async def measure(start: str, seconds: float, starts: int) -> dict[str, dict[str, float]]:
+def keeper_of(agent_pid: int) -> int:
+    return int(Path(f"/proc/{agent_pid}/task/{agent_pid}/children").read_text().split()[0])
+
+
+def measure(start: str, seconds: float, starts: int) -> dict[str, dict[str, float]]:
     """A fresh agent that starts its workers this way."""
     with tempfile.TemporaryDirectory(prefix="esb-bench-") as directory:
         root = Path(directory)
         write_layout(root / "layout")
+        address = f"unix:{root}/agent.sock"
         environment = {
             "PATH": os.environ["PATH"],
-            "ESB_AGENT_ADDRESS": f"unix:{root}/agent.sock",
+            "ESB_AGENT_ADDRESS": address,
             "ESB_AGENT_STATE_DIR": f"{root}/state",
             "ESB_IMAGE_LAYOUT": f"{root}/layout",
             "ESB_PROCESS_START": start,
         }
-        agent = subprocess.Popen([sys.executable, "-m", "esb_agent"], env=environment, stderr=subprocess.PIPE)
+        log = root / "agent.log"
+        with log.open("wb") as stderr:
+            agent = subprocess.Popen([sys.executable, "-m", "esb_agent"], env=environment, stderr=stderr)
         try:
-            for line in agent.stderr:
-                if b"agent ready" in line:
-                    break
-            async with grpc.aio.insecure_channel(environment["ESB_AGENT_ADDRESS"]) as channel:
-                return await run(agent_pb2_grpc.AgentStub(channel), agent.pid, seconds, starts)
+            while b"agent ready" not in log.read_bytes() and agent.poll() is None:
+                time.sleep(0.02)
+            idle = {"agent_mb": resident_mb(agent.pid), "keeper_mb": resident_mb(keeper_of(agent.pid))}
+            return {"idle": idle, **uvloop.run(run(address, seconds, starts))}
         finally:
             agent.terminate()
             agent.wait()
-            agent.stderr.close()
 
 
-async def run(
-    stub: agent_pb2_grpc.AgentStub, pid: int, seconds: float, starts: int
-) -> dict[str, dict[str, float]]:
+async def run(address: str, seconds: float, starts: int) -> dict[str, dict[str, float]]:
+    async with grpc.aio.insecure_channel(address) as channel:
+        return await use(agent_pb2_grpc.AgentStub(channel), seconds, starts)
+
+
+async def use(stub: agent_pb2_grpc.AgentStub, seconds: float, starts: int) -> dict[str, dict[str, float]]:
     async def ensure(name: str) -> agent_pb2.Worker:
         spec = agent_pb2.FunctionSpec(name="hello", image=REF, timeout_ms=3000, memory_mb=128)
         request = agent_pb2.EnsureWorkerRequest(owner_id="bench", worker_id=name, spec=spec)
         return (await stub.EnsureWorker(request)).worker
 
-    keeper = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-    figures = {"idle": {"agent_mb": resident_mb(pid), "keeper_mb": resident_mb(keeper)}}
+    figures = {}
     await ensure("unpack")
     ready, first = [], []
     for i in range(starts):
@@ -176,9 +183,7 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=30)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    results = {
-        start: uvloop.run(measure(start, options.seconds, options.starts)) for start in ("fork", "exec")
-    }
+    results = {start: measure(start, options.seconds, options.starts) for start in ("fork", "exec")}
     if options.json:
         print(json.dumps(results))
         return 0

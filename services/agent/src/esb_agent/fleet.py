@@ -72,6 +72,7 @@ class Fleet:
 
     async def destroy(self, owner_id: str, worker_id: str) -> bool:
         """End it; False when there was none. Raises NotOwnerError."""
+        check_owner_id(owner_id)
         worker = await self._driver.find(worker_id)
         if not worker:
             return False
@@ -115,6 +116,7 @@ class Fleet:
         await self._driver.close()
 
     async def _owned(self, owner_id: str, worker_id: str) -> None:
+        check_owner_id(owner_id)
         worker = await self._driver.find(worker_id)
         if not worker:
             raise WorkerNotFoundError(f"no worker {worker_id}")

@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._asking = False
+        self._keep_alive = True
         self._reset()
 
     def _reset(self) -> None:
@@ -128,6 +129,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Parser: the body follows, if the peer isn't waiting for leave to send it."""
+        self._keep_alive = self._parser.should_keep_alive()
         if self._transport and self._headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -165,7 +167,7 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head)
             self._transport.write(body)
-        if not self._parser.should_keep_alive():
+        if not self._keep_alive:
             self._transport.close()
 
     def close(self) -> None:

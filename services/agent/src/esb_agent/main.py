@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from importlib.metadata import version
+from typing import TextIO
 
 import structlog
 import uvloop
@@ -28,7 +29,7 @@ GRACE_SECONDS = 1.0
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT. 0 stopped, 2 wrongly configured (one line on stderr says how)."""
-    configure_logs()
+    configure_logs(sys.stderr)
     try:
         config = parse_config(os.environ, sys.executable)
         uvloop.run(run(config))
@@ -38,8 +39,8 @@ def main() -> int:
     return 0
 
 
-def configure_logs() -> None:
-    """JSON lines on stderr."""
+def configure_logs(stream: TextIO) -> None:
+    """JSON lines, without the values of variables: they may be secret."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -49,7 +50,7 @@ def configure_logs() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -10,12 +11,19 @@ import time
 from pathlib import Path
 
 import pytest
-
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.errors import BadRequestError, ImageNotFoundError, InitFailedError
-from esb_agent.model import FunctionSpec, Identity, WorkerState
+from esb_agent.model import WorkerState
 
 ECHO = "def handler(event, context): return event"
+
+
+def is_directory(path: str) -> bool:
+    return Path(path).is_dir()
+
+
+def names_in(path: Path) -> list[str]:
+    return [entry.name for entry in path.iterdir()]
 
 
 def alive(pid: int) -> bool:
@@ -117,7 +125,7 @@ class TestCalls:
 
     async def test_a_caller_that_leaves_costs_nothing(self, box, call, until):
         worker = await box.worker("import time\ndef handler(event, context): time.sleep(0.3); return event")
-        reader, writer = await asyncio.open_unix_connection(worker.address.removeprefix("unix:"))
+        _, writer = await asyncio.open_unix_connection(worker.address.removeprefix("unix:"))
         writer.write(
             b"POST /2015-03-31/functions/function/invocations HTTP/1.1\r\nContent-Length: 1\r\n\r\n1"
         )
@@ -133,7 +141,10 @@ class TestCalls:
 
 
 class TestEnvironment:
-    CODE = "import os, sys\ndef handler(event, context): return [dict(os.environ), os.getcwd(), sys.path, sys.argv]"
+    CODE = (
+        "import os, sys\n"
+        "def handler(event, context): return [dict(os.environ), os.getcwd(), sys.path, sys.argv]"
+    )
 
     async def seen(self, box, call, **kwargs):
         worker = await box.worker(self.CODE, **kwargs)
@@ -157,7 +168,7 @@ class TestEnvironment:
         assert environment["_HANDLER"] == "app.handler"
         assert environment["LAMBDA_TASK_ROOT"] == cwd
         assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
-        assert Path(environment["TMPDIR"]).is_dir()
+        assert is_directory(environment["TMPDIR"])
         assert path[0] == cwd
         assert argv[1:] == ["app.handler"]
         assert root in environment["LAMBDA_RUNTIME_DIR"]
@@ -189,16 +200,10 @@ class TestEnvironment:
         assert (await call(worker)).json() == ["layer", "package", "hook"]
 
     async def test_a_module_of_the_image_wins_over_the_hosts(self, box, call):
+        hosts = Path(importlib.util.find_spec("simplejson").origin).parent
+        files = {f"var/task/simplejson/{path.name}": path.read_text() for path in hosts.glob("*.py")}
         worker = await box.worker(
-            "import simplejson\ndef handler(event, context): return simplejson.__file__",
-            files={
-                "var/task/simplejson/__init__.py": (Path(__import__("simplejson").__file__)).read_text(),
-                **{
-                    f"var/task/simplejson/{p.name}": p.read_text()
-                    for p in Path(__import__("simplejson").__file__).parent.glob("*.py")
-                    if p.name != "__init__.py"
-                },
-            },
+            "import simplejson\ndef handler(event, context): return simplejson.__file__", files=files
         )
         assert "/rootfs/" in (await call(worker)).json()
 
@@ -211,6 +216,63 @@ class TestEnvironment:
         with pytest.raises(BadRequestError, match="at most"):
             await box.worker(ECHO, environment={"BIG": "x" * 1_000_000})
         assert len(await box.driver.list_workers()) == 1
+
+
+class TestForks:
+    """Only where a fork of the keeper could differ from a new interpreter."""
+
+    CODE = (
+        "import os, sys\n"
+        "def handler(event, context):\n"
+        "    links = {fd: os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd')\n"
+        "             if os.path.exists(f'/proc/self/fd/{fd}') or int(fd) < 3}\n"
+        "    return [open('/proc/self/cmdline').read(), sorted(sys.modules), links]\n"
+    )
+
+    async def test_forks_are_made_where_asked_and_see_nothing_of_the_agent(self, box, call, start_mode):
+        command, modules, files = (await call(await box.worker(self.CODE))).json()
+        assert ("esb_agent" in command) == (start_mode == "fork")
+        assert not [name for name in modules if name.startswith("esb_agent")]
+        assert files["0"] == "/dev/null"
+        assert files["1"].startswith("pipe:")
+        assert not [link for fd, link in files.items() if int(fd) > 2 and link.startswith("pipe:")]
+
+    async def test_what_only_a_new_interpreter_reads_gets_one(self, box, call):
+        worker = await box.worker(self.CODE, environment={"PYTHONHASHSEED": "1"})
+        assert "esb_agent" not in (await call(worker)).json()[0]
+
+    async def test_random_numbers_differ_between_workers(self, box, call):
+        code = "import random, uuid\ndef handler(event, context): return [random.random(), str(uuid.uuid4())]"
+        first = await box.worker(code)
+        second = await box.more(first.image)
+        one, other = (await call(first)).json(), (await call(second)).json()
+        assert one[0] != other[0]
+        assert one[1] != other[1]
+
+    async def test_exit_handlers_run_and_a_background_thread_does_not_keep_it(self, box, call, until):
+        worker = await box.worker(
+            "import atexit, sys, threading\n"
+            "atexit.register(lambda: print('bye'))\n"
+            "def handler(event, context): sys.exit(5)"
+        )
+        answer = await call(worker)
+        assert "exit status 5" in answer.json()["errorMessage"]
+        assert "bye" in [line["line"] for line in box.log(worker)]
+
+
+class TestKeeperLoss:
+    async def test_losing_the_keeper_costs_the_workers_and_no_more(self, box, call, until):
+        worker = await box.worker("import time\ndef handler(event, context): time.sleep(event); return event")
+        running = asyncio.create_task(call(worker, 60))
+        await until(lambda: box.driver._workers[worker.identity.worker_id].state is WorkerState.BUSY)
+        pid = box.pid(worker)
+        os.kill(box.driver._keeper.pid, signal.SIGKILL)
+        answer = await running
+        assert (answer.error, answer.gone) == ("Unhandled", "exit")
+        await until(lambda: not alive(pid))
+        await until(lambda: box.driver._interpreter)
+        assert (await state_of(box, worker)).state is WorkerState.EXITED
+        assert (await call(await box.more(worker.image), 0)).json() == 0
 
 
 class TestInitialisation:
@@ -259,7 +321,7 @@ class TestInitialisation:
             await task
         await until(lambda: not procfs.children(box.driver._keeper.pid))
         assert await box.driver.list_workers() == ()
-        assert list((box.state / "workers").iterdir()) == []
+        assert names_in(box.state / "workers") == []
 
     async def test_destroying_a_worker_that_starts_ends_the_wait(self, box, until):
         box.layout.function("slow:1", "import time; time.sleep(60)")
@@ -396,8 +458,8 @@ class TestEndings:
         pid = box.pid(worker)
         await box.driver.destroy(worker.identity.worker_id)
         assert not alive(pid)
-        assert not Path(worker.address.removeprefix("unix:")).exists()
-        assert list((box.state / "workers").iterdir()) == []
+        assert names_in(box.state / "s") == []
+        assert names_in(box.state / "workers") == []
 
 
 class TestPause:

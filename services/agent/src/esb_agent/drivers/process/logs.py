@@ -43,10 +43,11 @@ class LogFile:
 
     def _rotate(self) -> None:
         self.close()
-        with suppress(FileNotFoundError):
-            for number in range(self._backups, 0, -1):
-                older = self._path.with_name(f"{self._path.name}.{number}")
-                newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
+        backups = [self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._backups)]
+        names = [self._path, *backups]
+        with suppress(OSError):
+            names[-1].unlink(missing_ok=True)
+            for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
                 if newer.exists():
                     newer.replace(older)
 

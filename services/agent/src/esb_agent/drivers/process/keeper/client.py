@@ -166,10 +166,13 @@ class KeeperClient:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        for future in [self._ready, *self._starting.values()]:
-            if future and not future.done():
+        for future in self._starting.values():
+            if not future.done():
                 future.set_exception(error)
-        self._on_lost()
+        if self._ready and not self._ready.done():
+            self._ready.set_exception(error)
+        else:
+            self._on_lost()
 
 
 def _start(python: str, agent: socket.socket) -> subprocess.Popen[bytes]:

@@ -1,0 +1,116 @@
+"""Lines in, JSON lines out, bounded."""
+
+import json
+import os
+
+import pytest
+from esb_agent.drivers.process.logs import MAX_LINE_BYTES, Capture, LogFile, LogFiles
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = LogFile(tmp_path / "f.log", 10_000_000, 2)
+    yield file
+    file.close()
+
+
+@pytest.fixture
+def capture(file):
+    request_ids = ["r1"]
+    captured = Capture(file, "w1", "stdout", lambda: request_ids[0])
+    captured.request_ids = request_ids
+    return captured
+
+
+def lines(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "f.log").read_text("utf-8").splitlines()]
+
+
+async def test_whole_lines_are_written_as_they_come(capture, tmp_path):
+    writer = capture.open()
+    os.write(writer, "one\ntwo ✓\nthr".encode())
+    capture._read()
+    assert [line["line"] for line in lines(tmp_path)] == ["one", "two ✓"]
+    os.write(writer, b"ee\n")
+    os.close(writer)
+    capture.drain()
+    assert [line["line"] for line in lines(tmp_path)] == ["one", "two ✓", "three"]
+    assert {(line["worker"], line["stream"], line["request_id"]) for line in lines(tmp_path)} == {
+        ("w1", "stdout", "r1")
+    }
+
+
+async def test_draining_ends_an_unfinished_line_so_that_it_stays_with_its_call(capture, tmp_path):
+    writer = capture.open()
+    os.write(writer, b"first, no newline")
+    capture.drain()
+    capture.request_ids[0] = "r2"
+    os.write(writer, b"second\n")
+    capture.drain()
+    assert [(line["request_id"], line["line"]) for line in lines(tmp_path)] == [
+        ("r1", "first, no newline"),
+        ("r2", "second"),
+    ]
+    os.close(writer)
+    capture.close()
+
+
+async def test_bytes_that_are_no_text_and_control_characters_make_valid_json(capture, tmp_path):
+    writer = capture.open()
+    os.write(writer, b"\xff\xfe \x00\x1b[31m \r\xe2\x82\n")
+    os.close(writer)
+    capture.drain()
+    capture.close()
+    assert lines(tmp_path)[0]["line"].startswith("\ufffd\ufffd \x00\x1b[31m \r")
+
+
+async def test_an_endless_line_is_cut(capture, tmp_path):
+    writer = capture.open()
+    os.set_blocking(writer, False)
+    for _ in range(2 * MAX_LINE_BYTES // 4096):
+        os.write(writer, b"x" * 4096)
+        capture._read()
+    assert [len(line["line"]) for line in lines(tmp_path)] == [MAX_LINE_BYTES, MAX_LINE_BYTES]
+    os.close(writer)
+    capture.close()
+
+
+def test_a_full_file_is_turned_over_and_the_oldest_dropped(tmp_path):
+    file = LogFile(tmp_path / "f.log", 100, 2)
+    for number in range(10):
+        file.write(b"%d" % number * 59 + b"\n")
+    file.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.log", "f.log.1", "f.log.2"]
+    assert [(tmp_path / name).read_bytes()[:1] for name in ("f.log", "f.log.1", "f.log.2")] == [
+        b"9",
+        b"8",
+        b"7",
+    ]
+
+
+def test_no_backups_means_starting_over(tmp_path):
+    file = LogFile(tmp_path / "f.log", 100, 0)
+    for number in range(3):
+        file.write(b"%d" % number * 59 + b"\n")
+    file.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["f.log"]
+    assert (tmp_path / "f.log").read_bytes()[:1] == b"2"
+
+
+def test_a_file_goes_on_where_an_earlier_agent_stopped(tmp_path):
+    for _ in range(2):
+        file = LogFile(tmp_path / "f.log", 1000, 1)
+        file.write(b"line\n")
+        file.close()
+    assert (tmp_path / "f.log").read_bytes() == b"line\nline\n"
+
+
+def test_a_directory_that_is_not_there_loses_lines_and_nothing_else(tmp_path):
+    LogFile(tmp_path / "gone" / "f.log", 100, 1).write(b"line\n")
+
+
+def test_workers_of_a_function_share_a_file(tmp_path):
+    files = LogFiles(tmp_path, 100, 1)
+    assert files.of("f") is files.of("f")
+    assert files.of("f") is not files.of("g")
+    files.close()

@@ -1,0 +1,76 @@
+"""Environment variables to values, or one line that names the wrong one."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from esb_agent.config import parse_config
+from esb_agent.errors import ConfigError
+
+GOOD = {
+    "ESB_AGENT_ADDRESS": "unix:/run/esb/agent.sock",
+    "ESB_AGENT_STATE_DIR": "/var/lib/esb",
+    "ESB_IMAGE_LAYOUT": "/var/lib/images",
+}
+
+
+def test_the_least_there_must_be():
+    config = parse_config(GOOD, sys.executable)
+    assert config.socket == Path("/run/esb/agent.sock")
+    assert config.process.layout == Path("/var/lib/images")
+    assert config.process.python == sys.executable
+    assert (config.process.init_seconds, config.process.fork, config.metrics_port) == (10, True, 0)
+
+
+def test_everything_can_be_set():
+    config = parse_config(
+        {
+            **GOOD,
+            "ESB_AGENT_DRIVER": "process",
+            "ESB_PROCESS_PYTHON": "/bin/sh",
+            "ESB_PROCESS_START": "exec",
+            "ESB_AGENT_INIT_TIMEOUT": "30",
+            "ESB_AGENT_DRAIN_SECONDS": "0",
+            "ESB_AGENT_LOG_MAX_MB": "1",
+            "ESB_AGENT_LOG_BACKUPS": "0",
+            "ESB_AGENT_METRICS_PORT": "9100",
+        },
+        sys.executable,
+    )
+    assert config.metrics_port == 9100
+    process = config.process
+    assert (process.python, process.fork, process.init_seconds) == ("/bin/sh", False, 30)
+    assert (process.drain_seconds, process.log_max_bytes, process.log_backups) == (0, 1024 * 1024, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ESB_AGENT_ADDRESS", ""),
+        ("ESB_AGENT_ADDRESS", "127.0.0.1:50051"),
+        ("ESB_AGENT_ADDRESS", "unix:relative.sock"),
+        ("ESB_AGENT_STATE_DIR", ""),
+        ("ESB_AGENT_STATE_DIR", "relative"),
+        ("ESB_IMAGE_LAYOUT", ""),
+        ("ESB_AGENT_DRIVER", "docker"),
+        ("ESB_PROCESS_PYTHON", "/nowhere/python"),
+        ("ESB_PROCESS_START", "spawn"),
+        ("ESB_AGENT_METRICS_PORT", "70000"),
+        ("ESB_AGENT_METRICS_PORT", "http"),
+        ("ESB_AGENT_METRICS_PORT", "-1"),
+        ("ESB_AGENT_INIT_TIMEOUT", "0"),
+        ("ESB_AGENT_INIT_TIMEOUT", "٣"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value):
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**GOOD, name: value}, sys.executable)
+    message = str(caught.value)
+    assert message.startswith(f"{name}: expected ")
+    assert value in message
+    assert "\n" not in message
+
+
+def test_a_socket_path_over_the_kernels_limit_is_refused():
+    with pytest.raises(ConfigError, match="at most 107"):
+        parse_config({**GOOD, "ESB_AGENT_ADDRESS": "unix:/" + "x" * 200}, sys.executable)

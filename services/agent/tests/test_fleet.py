@@ -1,0 +1,139 @@
+"""Ownership, idempotence, and what a well-formed request is."""
+
+import asyncio
+
+import pytest
+from esb_agent.errors import (
+    BadRequestError,
+    NotOwnerError,
+    StoppingError,
+    WorkerConflictError,
+    WorkerNotFoundError,
+)
+from esb_agent.fleet import Fleet, check_identity, check_spec
+from esb_agent.model import FunctionSpec, Identity
+from esb_agent.testing import FakeDriver
+from hypothesis import given
+from hypothesis import strategies as st
+
+SPEC = FunctionSpec(name="echo", image="echo:1")
+MINE, OTHERS = Identity(owner_id="me", worker_id="w1"), Identity(owner_id="other", worker_id="w1")
+
+
+@pytest.fixture
+def driver():
+    return FakeDriver({"echo:1": lambda payload: payload})
+
+
+@pytest.fixture
+def fleet(driver):
+    return Fleet(driver)
+
+
+async def test_ensuring_twice_gives_the_same_worker(fleet):
+    first, created = await fleet.ensure(MINE, SPEC)
+    second, created_again = await fleet.ensure(MINE, SPEC)
+    assert (created, created_again) == (True, False)
+    assert first == second
+
+
+async def test_ensuring_at_the_same_time_creates_one_worker(fleet, driver):
+    created = await asyncio.gather(*(fleet.ensure(MINE, SPEC) for _ in range(10)))
+    assert sorted(made for _, made in created) == [False] * 9 + [True]
+    assert len(driver.workers) == 1
+
+
+async def test_another_spec_under_the_same_id_is_a_conflict(fleet):
+    await fleet.ensure(MINE, SPEC)
+    with pytest.raises(WorkerConflictError):
+        await fleet.ensure(MINE, FunctionSpec(name="echo", image="echo:1", memory_mb=256))
+
+
+async def test_an_exited_worker_is_started_anew(fleet, driver):
+    await fleet.ensure(MINE, SPEC)
+    driver.crash("w1", "exit status 1")
+    worker, created = await fleet.ensure(MINE, FunctionSpec(name="echo", image="echo:1", memory_mb=256))
+    assert created
+    assert worker.exit_reason == ""
+
+
+async def test_another_owners_worker_is_out_of_reach(fleet, driver):
+    await fleet.ensure(OTHERS, SPEC)
+    for refused in (fleet.destroy, fleet.pause, fleet.resume, fleet.metrics):
+        with pytest.raises(NotOwnerError):
+            await refused("me", "w1")
+    with pytest.raises(NotOwnerError):
+        await fleet.ensure(MINE, SPEC)
+    assert await fleet.list_workers("me") == ()
+    assert len(driver.workers) == 1
+
+
+async def test_an_owner_sees_its_own_workers_and_can_ask_for_one_functions(fleet):
+    await fleet.ensure(MINE, SPEC)
+    await fleet.ensure(Identity(owner_id="me", worker_id="w2"), FunctionSpec(name="two", image="echo:1"))
+    await fleet.ensure(Identity(owner_id="other", worker_id="w3"), SPEC)
+    assert [w.identity.worker_id for w in await fleet.list_workers("me")] == ["w1", "w2"]
+    assert [w.identity.worker_id for w in await fleet.list_workers("me", "two")] == ["w2"]
+    assert (await fleet.health("me")).workers == 2
+
+
+async def test_destroying_what_is_not_there_is_no_error_but_using_it_is(fleet):
+    assert await fleet.destroy("me", "w1") is False
+    with pytest.raises(WorkerNotFoundError):
+        await fleet.pause("me", "w1")
+
+
+async def test_a_stopping_agent_makes_no_workers(fleet):
+    await fleet.close()
+    with pytest.raises(StoppingError):
+        await fleet.ensure(MINE, SPEC)
+    assert (await fleet.health("me")).serving is False
+
+
+@pytest.mark.parametrize("worker_id", ["", "-a", ".hidden", "a/b", "a b", "..", "ä", "x" * 64, "a\n"])
+def test_worker_ids_that_could_not_be_file_names_are_refused(worker_id):
+    with pytest.raises(BadRequestError, match="worker_id"):
+        check_identity(Identity(owner_id="me", worker_id=worker_id))
+
+
+@pytest.mark.parametrize("owner_id", ["", "x" * 129, "a\nb"])
+def test_owner_ids_are_short_and_printable(owner_id):
+    with pytest.raises(BadRequestError, match="owner_id"):
+        check_identity(Identity(owner_id=owner_id, worker_id="w"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "a/b"}, "name"),
+        ({"name": ".."}, "name"),
+        ({"name": "a\0"}, "name"),
+        ({"name": "ü" * 101}, "name"),
+        ({"image": ""}, "image"),
+        ({"timeout_ms": 0}, "timeout_ms"),
+        ({"timeout_ms": -1}, "timeout_ms"),
+        ({"memory_mb": 0}, "memory_mb"),
+        ({"environment": {"": "x"}}, "environment"),
+        ({"environment": {"A=B": "x"}}, "environment"),
+        ({"environment": {"A": "x\0y"}}, "environment"),
+        ({"handler": "a\0b"}, "handler"),
+        ({"cmd": ("a\0b",)}, "cmd"),
+    ],
+)
+def test_a_spec_that_cannot_be_run_is_refused_by_field(spec, field):
+    with pytest.raises(BadRequestError, match=field):
+        check_spec(FunctionSpec(**{"name": "f", "image": "i:1", **spec}))
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text()), st.integers(1, 900_000))
+def test_a_specs_digest_does_not_depend_on_the_order_of_its_environment(environment, timeout):
+    turned = dict(reversed(environment.items()))
+    one, other = (
+        FunctionSpec(name="f", image="i", timeout_ms=timeout, environment=e) for e in (environment, turned)
+    )
+    assert one.digest() == other.digest()
+    assert (
+        one.digest()
+        != FunctionSpec(name="f", image="i", timeout_ms=timeout + 1, environment=environment).digest()
+    )

@@ -1,0 +1,142 @@
+"""The service over a real socket, with a driver in memory."""
+
+import io
+import json
+
+import grpc
+import pytest
+import structlog
+from esb_agent import errors
+from esb_agent.fleet import Fleet
+from esb_agent.main import configure_logs
+from esb_agent.server import serve
+from esb_agent.service import STATUS
+from esb_agent.testing import FakeDriver
+from esb_agent_api import agent_pb2 as pb
+from esb_agent_api.agent_pb2_grpc import AgentStub
+
+
+@pytest.fixture
+def driver():
+    return FakeDriver({"echo:1": lambda payload: payload, "broken:1": None})
+
+
+@pytest.fixture
+async def stub(driver, tmp_path):
+    server = await serve(Fleet(driver), tmp_path / "agent.sock", "1.2.3")
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/agent.sock") as channel:
+        yield AgentStub(channel)
+    await server.stop(None)
+
+
+def ensure(worker_id="w1", owner_id="me", image="echo:1", **spec):
+    values = {"name": "echo", "image": image, "timeout_ms": 3000, "memory_mb": 128, **spec}
+    return pb.EnsureWorkerRequest(
+        owner_id=owner_id, worker_id=worker_id, spec=pb.FunctionSpec(**values), fingerprint="mark"
+    )
+
+
+async def refused(call, code, reason):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() is code
+    assert dict(caught.value.trailing_metadata())["esb-reason"] == reason
+    return caught.value.details()
+
+
+async def test_a_workers_life(stub):
+    made = await stub.EnsureWorker(ensure(environment={"A": "1"}, cmd=["app.other"]))
+    assert made.created
+    assert (made.worker.worker_id, made.worker.owner_id, made.worker.function) == ("w1", "me", "echo")
+    assert (made.worker.state, made.worker.fingerprint) == (pb.WORKER_STATE_READY, "mark")
+    assert made.worker.address.startswith("unix:")
+    mine = {"owner_id": "me", "worker_id": "w1"}
+    assert (await stub.PauseWorker(pb.PauseWorkerRequest(**mine))).worker.state == pb.WORKER_STATE_PAUSED
+    assert (await stub.ResumeWorker(pb.ResumeWorkerRequest(**mine))).worker.state == pb.WORKER_STATE_READY
+    assert (await stub.GetWorkerMetrics(pb.GetWorkerMetricsRequest(**mine))).processes == 1
+    assert [w.worker_id for w in (await stub.ListWorkers(pb.ListWorkersRequest(owner_id="me"))).workers] == [
+        "w1"
+    ]
+    assert (await stub.DestroyWorker(pb.DestroyWorkerRequest(**mine))).existed
+    assert not (await stub.DestroyWorker(pb.DestroyWorkerRequest(**mine))).existed
+
+
+async def test_health_says_who_serves(stub):
+    await stub.EnsureWorker(ensure())
+    health = await stub.Health(pb.HealthRequest(owner_id="me"))
+    assert (health.serving, health.driver, health.version, health.workers) == (True, "fake", "1.2.3", 1)
+
+
+async def test_an_exited_worker_is_listed_with_its_reason(stub, driver):
+    await stub.EnsureWorker(ensure())
+    driver.crash("w1", "signal: killed")
+    (worker,) = (await stub.ListWorkers(pb.ListWorkersRequest(owner_id="me"))).workers
+    assert (worker.state, worker.exit_reason) == (pb.WORKER_STATE_EXITED, "signal: killed")
+
+
+async def test_another_owners_worker_is_refused_everywhere(stub):
+    await stub.EnsureWorker(ensure())
+    theirs = {"owner_id": "they", "worker_id": "w1"}
+    for call in (
+        stub.EnsureWorker(ensure(owner_id="they")),
+        stub.DestroyWorker(pb.DestroyWorkerRequest(**theirs)),
+        stub.PauseWorker(pb.PauseWorkerRequest(**theirs)),
+        stub.ResumeWorker(pb.ResumeWorkerRequest(**theirs)),
+        stub.GetWorkerMetrics(pb.GetWorkerMetricsRequest(**theirs)),
+    ):
+        await refused(call, grpc.StatusCode.PERMISSION_DENIED, "NOT_OWNER")
+    assert not (await stub.ListWorkers(pb.ListWorkersRequest(owner_id="they"))).workers
+
+
+async def test_an_unnamed_owner_is_refused_everywhere(stub):
+    for call in (
+        stub.EnsureWorker(ensure(owner_id="")),
+        stub.DestroyWorker(pb.DestroyWorkerRequest(worker_id="w1")),
+        stub.PauseWorker(pb.PauseWorkerRequest(worker_id="w1")),
+        stub.ResumeWorker(pb.ResumeWorkerRequest(worker_id="w1")),
+        stub.GetWorkerMetrics(pb.GetWorkerMetricsRequest(worker_id="w1")),
+        stub.ListWorkers(pb.ListWorkersRequest()),
+        stub.Health(pb.HealthRequest()),
+    ):
+        await refused(call, grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
+
+
+async def test_refusals_say_why(stub):
+    text = await refused(
+        stub.EnsureWorker(ensure(image="none:1")), grpc.StatusCode.NOT_FOUND, "IMAGE_NOT_FOUND"
+    )
+    assert "none:1" in text
+    text = await refused(
+        stub.EnsureWorker(ensure(image="broken:1")), grpc.StatusCode.FAILED_PRECONDITION, "INIT_FAILED"
+    )
+    assert json.loads(text)["errorType"] == "Runtime.ImportModuleError"
+    await refused(stub.EnsureWorker(ensure(timeout_ms=0)), grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
+    nobody = pb.PauseWorkerRequest(owner_id="me", worker_id="nobody")
+    await refused(stub.PauseWorker(nobody), grpc.StatusCode.NOT_FOUND, "WORKER_NOT_FOUND")
+
+
+@pytest.fixture
+def service_logs():
+    stream = io.StringIO()
+    configure_logs(stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+async def test_a_bug_is_internal_logged_once_and_tells_no_secret(stub, driver, service_logs):
+    driver.images = None
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.EnsureWorker(ensure(environment={"PASSWORD": "hunter2"}))
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in caught.value.details()
+    (line,) = service_logs.getvalue().splitlines()
+    assert "TypeError" in json.loads(line)["exception"]
+    assert "hunter2" not in line
+
+
+def test_every_error_has_a_status():
+    def leaves(kind):
+        below = kind.__subclasses__()
+        return [leaf for sub in below for leaf in leaves(sub)] if below else [kind]
+
+    assert set(leaves(errors.AgentError)) == set(STATUS)
