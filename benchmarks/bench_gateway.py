@@ -1,16 +1,17 @@
-"""The gateway before a stub worker, beside the stub alone: requests per second, latency, and what the gateway adds.
+"""The gateway before a stub worker, beside the stub alone: requests per second, latency, what it adds.
 
-    python benchmarks/bench_gateway.py [--seconds 3] [--rounds 3] [--access-log on]
+    python benchmarks/bench_gateway.py [--seconds 2] [--rounds 5] [--access-log on|off] [--stub-loop uvloop]
 
-Everything runs in one go on one machine: a stub worker, a stub agent and the gateway in processes of their own, the load from
-this one. The stub is a raw asyncio protocol on uvloop: it sets a hard mark. Rounds alternate between the three targets, so that
-what else the machine does falls on all of them; each figure is the median of the rounds.
+Everything runs in one go on one machine: a stub worker, a stub agent and the gateway in processes of their
+own, the load from this one. The stub is a bare asyncio protocol with a real HTTP parser and one fixed answer.
+Rounds go from target to target, so that what else the machine does falls on all; figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -24,142 +25,186 @@ import time
 import urllib.request
 from pathlib import Path
 
+import grpc.aio
+import httptools
 import uvloop
+from esb_agent_api import agent_pb2, agent_pb2_grpc
 
-ANSWER = json.dumps({"statusCode": 200, "headers": {"content-type": "application/json"}, "body": '{"ok":true}'}).encode()
+ANSWER = b'{"statusCode":200,"headers":{"content-type":"application/json"},"body":"{\\"ok\\":true}"}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
 PAYLOAD = b'{"name":"world","items":[1,2,3],"nested":{"a":"b"}}'
 CONNECTIONS = (1, 32)
+Figures = dict[str, float]
+Results = dict[tuple[str, int], list[Figures]]
 
 
 class StubWorker(asyncio.Protocol):
-    """Answers every complete request with the same bytes."""
-
-    reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER)
+    """Answers every request with the same bytes."""
 
     def __init__(self) -> None:
-        self.buffer = b""
+        self.parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.buffer = self.buffer + data if self.buffer else data
-        while (size := message_size(self.buffer)) and len(self.buffer) >= size:
-            self.buffer = self.buffer[size:]
-            self.transport.write(self.reply)
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        self.transport.write(HEAD + ANSWER)
 
 
-def message_size(data: bytes) -> int:
-    """Size of the HTTP message at the start of data; 0 while its headers are not complete."""
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return 0
-    at = data.find(b"ontent-", 0, end)
-    while at >= 0 and data[at + 7 : at + 14].lower() != b"length:":
-        at = data.find(b"ontent-", at + 7, end)
-    length = int(data[at + 14 : data.find(b"\r\n", at)]) if at >= 0 else 0
-    return end + 4 + length
+class StubAgent(agent_pb2_grpc.AgentServicer):
+    """All its workers are the one stub."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    async def EnsureWorker(self, request, context):  # noqa: N802 - the interface's name
+        worker = agent_pb2.Worker(worker_id=request.worker_id, address=f"unix:{self.directory}/worker.sock")
+        return agent_pb2.EnsureWorkerResponse(worker=worker, created=True)
+
+    async def DestroyWorker(self, request, context):  # noqa: N802 - the interface's name
+        return agent_pb2.DestroyWorkerResponse(existed=True)
+
+    async def ListWorkers(self, request, context):  # noqa: N802 - the interface's name
+        return agent_pb2.ListWorkersResponse()
+
+    async def Health(self, request, context):  # noqa: N802 - the interface's name
+        return agent_pb2.HealthResponse(serving=True, driver="stub")
 
 
-async def serve_worker(directory: str) -> None:
+async def serve_worker(directory: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.create_unix_server(StubWorker, f"{directory}/worker.sock")
-    await loop.create_server(StubWorker, "127.0.0.1", int(Path(directory, "worker.port").read_text()))
-    Path(directory, "worker.ready").touch()
+    await loop.create_server(StubWorker, "127.0.0.1", port)
     await asyncio.Event().wait()
 
 
 async def serve_agent(directory: str) -> None:
-    import grpc.aio
-    from esb_agent_api import agent_pb2, agent_pb2_grpc
-
-    class StubAgent(agent_pb2_grpc.AgentServicer):
-        async def EnsureWorker(self, request, context):
-            worker = agent_pb2.Worker(
-                worker_id=request.worker_id,
-                owner_id=request.owner_id,
-                state=agent_pb2.WORKER_STATE_READY,
-                address=f"unix:{directory}/worker.sock",
-            )
-            return agent_pb2.EnsureWorkerResponse(worker=worker, created=True)
-
-        async def DestroyWorker(self, request, context):
-            return agent_pb2.DestroyWorkerResponse(existed=True)
-
-        async def ListWorkers(self, request, context):
-            return agent_pb2.ListWorkersResponse()
-
-        async def Health(self, request, context):
-            return agent_pb2.HealthResponse(serving=True, driver="stub")
-
     server = grpc.aio.server()
-    agent_pb2_grpc.add_AgentServicer_to_server(StubAgent(), server)
+    agent_pb2_grpc.add_AgentServicer_to_server(StubAgent(directory), server)
     server.add_insecure_port(f"unix:{directory}/agent.sock")
     await server.start()
-    Path(directory, "agent.ready").touch()
     await asyncio.Event().wait()
 
 
 class Client(asyncio.Protocol):
-    """Sends the same request again as soon as it is answered, until told to stop; keeps the times."""
+    """Sends the same request again as soon as it is answered, until the time is over; keeps the times."""
 
     def __init__(self, request: bytes, done: asyncio.Future) -> None:
         self.request, self.done = request, done
         self.times: list[float] = []
-        self.until = 0.0
-        self.buffer = b""
+        self.parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport) -> None:
         self.transport = transport
 
     def start(self, until: float) -> None:
-        self.until = until
-        self.sent = time.perf_counter()
+        self.until, self.sent = until, time.perf_counter()
         self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
-        self.buffer = self.buffer + data if self.buffer else data
-        size = message_size(self.buffer)
-        if not size or len(self.buffer) < size:
-            return
-        if not self.buffer.startswith(b"HTTP/1.1 200"):
-            self.done.set_exception(RuntimeError(self.buffer[:300].decode()))
-            return
-        self.buffer = b""
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
         now = time.perf_counter()
         self.times.append(now - self.sent)
-        if now < self.until:
+        if self.parser.get_status_code() != 200:
+            self.finish(RuntimeError(f"status {self.parser.get_status_code()}"))
+        elif now < self.until:
             self.sent = now
             self.transport.write(self.request)
-        elif not self.done.done():
-            self.done.set_result(None)
+        else:
+            self.finish(None)
 
     def connection_lost(self, exc) -> None:
+        self.finish(ConnectionError(str(exc)))
+
+    def finish(self, error: Exception | None) -> None:
         if not self.done.done():
-            self.done.set_exception(ConnectionError(str(exc)))
+            self.done.set_exception(error) if error else self.done.set_result(None)
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> dict[str, float]:
+async def load(port: int, request: bytes, connections: int, seconds: float) -> Figures:
     loop = asyncio.get_running_loop()
-    clients = []
-    for _ in range(connections):
-        done = loop.create_future()
-        transport, client = await loop.create_connection(lambda done=done: Client(request, done), "127.0.0.1", port)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        clients.append((transport, client, done))
+    waiting = [loop.create_future() for _ in range(connections)]
+    pairs = [
+        await loop.create_connection(lambda done=done: Client(request, done), "127.0.0.1", port)
+        for done in waiting
+    ]
     started = time.perf_counter()
-    for _, client, _ in clients:
+    for _, client in pairs:
         client.start(started + seconds)
-    await asyncio.gather(*(done for _, _, done in clients))
+    await asyncio.gather(*waiting)
     elapsed = time.perf_counter() - started
-    times = sorted(t for _, client, _ in clients for t in client.times)
-    for transport, _, _ in clients:
+    times = sorted(taken for _, client in pairs for taken in client.times)
+    for transport, _ in pairs:
         transport.abort()
     return {
         "rps": len(times) / elapsed,
         "p50": times[len(times) // 2] * 1000,
         "p99": times[int(len(times) * 0.99)] * 1000,
     }
+
+
+def http_request(path: str, *headers: str) -> bytes:
+    fixed = ["Host: localhost:8080", "Content-Type: application/json", f"Content-Length: {len(PAYLOAD)}"]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *fixed, *headers, "", ""]).encode() + PAYLOAD
+
+
+def targets(worker_port: int, gateway_port: int) -> dict[str, tuple[int, bytes]]:
+    invocations = "/2015-03-31/functions/{}/invocations"
+    browser = ("Accept: */*", "User-Agent: bench")
+    return {
+        "stub worker": (worker_port, http_request(invocations.format("function"))),
+        "gateway invoke": (gateway_port, http_request(invocations.format("hello"))),
+        "gateway route": (gateway_port, http_request("/orders/17?full=yes", *browser)),
+    }
+
+
+def measure(aims: dict[str, tuple[int, bytes]], seconds: float, rounds: int) -> Results:
+    results: Results = {}
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for port, request in aims.values():
+            runner.run(load(port, request, max(CONNECTIONS), 0.5))
+        for _ in range(rounds):
+            for connections in CONNECTIONS:
+                for name, (port, request) in aims.items():
+                    figures = runner.run(load(port, request, connections, seconds))
+                    results.setdefault((name, connections), []).append(figures)
+    return results
+
+
+def report(results: Results) -> None:
+    def median(key: tuple[str, int], figure: str) -> float:
+        return statistics.median(one[figure] for one in results[key])
+
+    columns = ("conns", "req/s", "of stub", "p50 ms", "p99 ms", "+p50", "+p99")
+    print(f"{'':16}" + "".join(f"{column:>9}" for column in columns))
+    for name, connections in sorted(results, key=lambda key: key[1]):
+        key, base = (name, connections), ("stub worker", connections)
+        rps, p50, p99 = (median(key, figure) for figure in ("rps", "p50", "p99"))
+        share = rps / median(base, "rps")
+        added = p50 - median(base, "p50"), p99 - median(base, "p99")
+        print(
+            f"{name:16}{connections:>9}{rps:>9.0f}{share:>9.0%}{p50:>9.3f}{p99:>9.3f}"
+            + "".join(f"{one:>9.3f}" for one in added)
+        )
+
+
+def write_config(directory: Path) -> None:
+    workers = max(CONNECTIONS)
+    (directory / "functions.yml").write_text(
+        "functions:\n  hello:\n    image: hello:1\n"
+        f"    scaling: {{min_capacity: {workers}, max_capacity: {workers}}}\n"
+    )
+    (directory / "routing.yml").write_text(
+        "routes:\n"
+        "  - {path: /orders, method: GET, function: hello}\n"
+        "  - {path: '/orders/{id}', method: POST, function: hello}\n"
+        "  - {path: '/{proxy+}', method: ANY, function: hello}\n"
+    )
 
 
 def free_port() -> int:
@@ -170,14 +215,13 @@ def free_port() -> int:
 
 def wait_for(check, what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if check():
-            return
+    while not check():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{what} did not come up within {seconds} s")
         time.sleep(0.05)
-    raise SystemExit(f"{what} did not come up within {seconds} s")
 
 
-def warm(port: int) -> bool:
+def all_warm(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
             return f'state="idle"}} {max(CONNECTIONS)}.0' in answer.read().decode()
@@ -185,114 +229,70 @@ def warm(port: int) -> bool:
         return False
 
 
-def http_request(method: str, path: str, body: bytes, *headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost:8080", *headers, f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def targets(worker_port: int, gateway_port: int) -> dict[str, tuple[int, bytes]]:
-    invoke = "/2015-03-31/functions/{}/invocations"
-    json_type = "Content-Type: application/json"
-    return {
-        "stub worker": (worker_port, http_request("POST", invoke.format("function"), PAYLOAD, json_type)),
-        "gateway invoke": (gateway_port, http_request("POST", invoke.format("hello"), PAYLOAD, json_type)),
-        "gateway route": (
-            gateway_port,
-            http_request("POST", "/orders/17?full=yes", PAYLOAD, json_type, "Accept: */*", "User-Agent: bench"),
-        ),
-    }
-
-
-def measure(ports: tuple[int, int], seconds: float, rounds: int) -> dict[tuple[str, int], list[dict[str, float]]]:
-    results: dict[tuple[str, int], list[dict[str, float]]] = {}
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        for name, (port, request) in targets(*ports).items():
-            runner.run(load(port, request, max(CONNECTIONS), 0.5))
-        for _ in range(rounds):
-            for connections in CONNECTIONS:
-                for name, (port, request) in targets(*ports).items():
-                    figures = runner.run(load(port, request, connections, seconds))
-                    results.setdefault((name, connections), []).append(figures)
-    return results
-
-
-def report(results: dict[tuple[str, int], list[dict[str, float]]]) -> None:
-    def median(key: tuple[str, int], figure: str) -> float:
-        return statistics.median(one[figure] for one in results[key])
-
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, one gateway process")
-    print(f"{'':16}{'conns':>6}{'req/s':>9}{'of stub':>9}{'p50 ms':>9}{'p99 ms':>9}{'+p50':>8}{'+p99':>8}")
-    for connections in CONNECTIONS:
-        base = ("stub worker", connections)
-        for name in dict.fromkeys(name for name, _ in results):
-            key = (name, connections)
-            print(
-                f"{name:16}{connections:>6}{median(key, 'rps'):>9.0f}{median(key, 'rps') / median(base, 'rps'):>9.0%}"
-                f"{median(key, 'p50'):>9.3f}{median(key, 'p99'):>9.3f}"
-                f"{median(key, 'p50') - median(base, 'p50'):>8.3f}{median(key, 'p99') - median(base, 'p99'):>8.3f}"
-            )
-
-
-def write_config(directory: Path) -> None:
-    count = max(CONNECTIONS)
-    (directory / "functions.yml").write_text(
-        f"functions:\n  hello:\n    image: hello:1\n    scaling: {{min_capacity: {count}, max_capacity: {count}}}\n"
-    )
-    (directory / "routing.yml").write_text(
-        "routes:\n"
-        "  - {path: /orders, method: GET, function: hello}\n"
-        "  - {path: '/orders/{id}', method: POST, function: hello}\n"
-        "  - {path: '/{proxy+}', method: ANY, function: hello}\n"
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--access-log", choices=("on", "off"), default="on")
-    parser.add_argument("--json", action="store_true", help="print the raw figures")
-    parser.add_argument("--role", choices=("worker", "agent"), help=argparse.SUPPRESS)
-    parser.add_argument("--directory", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.role:
-        serve = serve_worker if options.role == "worker" else serve_agent
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(options.directory))
-    with tempfile.TemporaryDirectory() as name:
-        run(Path(name), options)
-
-
-def run(directory: Path, options: argparse.Namespace) -> None:
+@contextlib.contextmanager
+def processes(directory: Path, access_log: str, stub_loop: str = "asyncio"):
+    """Stubs and gateway, started in order; yields the ports of worker and gateway."""
     worker_port, gateway_port = free_port(), free_port()
-    (directory / "worker.port").write_text(str(worker_port))
     write_config(directory)
     environ = {
         **os.environ,
         "ESB_CONFIG_DIR": str(directory),
         "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
         "ESB_GATEWAY_PORT": str(gateway_port),
-        "ESB_GATEWAY_ACCESS_LOG": options.access_log,
+        "ESB_GATEWAY_ACCESS_LOG": access_log,
     }
-    processes = []
+    stub = [sys.executable, __file__, "--directory", str(directory), "--port", str(worker_port)]
+    stub += ["--stub-loop", stub_loop, "--role"]
+    running = []
     with (directory / "gateway.log").open("wb") as log:
         try:
             for role in ("worker", "agent"):
-                command = [sys.executable, __file__, "--role", role, "--directory", str(directory)]
-                processes.append(subprocess.Popen(command))
-                wait_for((directory / f"{role}.ready").exists, f"stub {role}")
-            processes.append(subprocess.Popen([sys.executable, "-m", "esb_gateway"], env=environ, stderr=log))
-            wait_for(lambda: warm(gateway_port), "gateway")
-            results = measure((worker_port, gateway_port), options.seconds, options.rounds)
+                running.append(subprocess.Popen([*stub, role]))
+                wait_for((directory / f"{role}.sock").exists, f"stub {role}")
+            gateway = [sys.executable, "-m", "esb_gateway"]
+            running.append(subprocess.Popen(gateway, env=environ, stderr=log))
+            wait_for(lambda: all_warm(gateway_port), "gateway")
+            yield worker_port, gateway_port
         finally:
-            for process in reversed(processes):
+            for process in reversed(running):
                 process.send_signal(signal.SIGTERM)
-            for process in processes:
-                process.wait(10)
+            for process in running:
+                process.wait(20)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--access-log", choices=("on", "off"), default="on")
+    parser.add_argument("--stub-loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--json", action="store_true", help="print the raw figures")
+    for internal in ("--role", "--directory", "--port"):
+        parser.add_argument(internal, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.role == "agent":
+        asyncio.run(serve_agent(options.directory))
+    elif options.role == "worker":
+        loop_factory = uvloop.new_event_loop if options.stub_loop == "uvloop" else None
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve_worker(options.directory, int(options.port)))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        processes(Path(name), options.access_log, options.stub_loop) as ports,
+    ):
+        results = measure(targets(*ports), options.seconds, options.rounds)
     if options.json:
-        print(json.dumps([{"target": name, "connections": n, "rounds": r} for (name, n), r in results.items()]))
-    else:
-        report(results)
+        print(
+            json.dumps([{"target": name, "connections": n, "rounds": r} for (name, n), r in results.items()])
+        )
+        return
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, one gateway process"
+    )
+    print(
+        f"access log {options.access_log}, stub on {options.stub_loop}'s loop, {options.rounds} rounds, medians"
+    )
+    report(results)
 
 
 if __name__ == "__main__":

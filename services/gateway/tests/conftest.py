@@ -87,6 +87,7 @@ class FakeAgent:
     seen: list[Seen] = field(factory=list)
     unreachable: set[str] = field(factory=set)
     down: Exception | None = None
+    refuse_list: list[Exception] = field(factory=list)
     closed: bool = False
 
     async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
@@ -102,6 +103,8 @@ class FakeAgent:
         self.alive.pop(worker_id, None)
 
     async def list(self) -> tuple[WorkerInfo, ...]:
+        if self.refuse_list:
+            raise self.refuse_list.pop(0)
         return tuple(WorkerInfo(name, spec.function, f"fake:{name}") for name, spec in self.alive.items())
 
     async def health(self) -> AgentHealth:

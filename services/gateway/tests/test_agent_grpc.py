@@ -143,3 +143,23 @@ async def test_an_agent_that_is_not_there_is_unavailable(tmp_path):
     with pytest.raises(AgentUnavailableError, match="does not answer"):
         await client.ensure("w1", SPEC)
     await client.close()
+
+
+async def test_an_agent_that_comes_back_is_found_again_soon(tmp_path, helpers):
+    client = GrpcAgent(f"unix:{tmp_path}/agent.sock", "owner-1")
+    with pytest.raises(AgentUnavailableError):
+        await client.health()
+    server = grpc.aio.server()
+    agent_pb2_grpc.add_AgentServicer_to_server(StubAgent(), server)
+    server.add_insecure_port(f"unix:{tmp_path}/agent.sock")
+    await server.start()
+
+    async def found() -> bool:
+        try:
+            return (await client.health()).serving
+        except AgentUnavailableError:
+            return False
+
+    await helpers.eventually(found)
+    await client.close()
+    await server.stop(None)

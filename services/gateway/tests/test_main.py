@@ -1,0 +1,44 @@
+import os
+import socket
+import subprocess
+import sys
+
+
+def run_main(**settings: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ESB_")}
+    return subprocess.run(
+        [sys.executable, "-m", "esb_gateway"],
+        env={**environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_wrong_settings_end_with_code_2_and_say_all_that_is_wrong():
+    done = run_main(ESB_GATEWAY_PORT="http")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "esb-gateway: ESB_GATEWAY_PORT: expected a port from 1 to 65535, found 'http'",
+        "esb-gateway: ESB_CONFIG_DIR: expected a value, found nothing",
+        "esb-gateway: ESB_AGENT_ADDRESS: expected a value, found nothing",
+    ]
+
+
+def test_a_port_in_use_ends_with_code_4_and_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_main(ESB_CONFIG_DIR=str(tmp_path), ESB_AGENT_ADDRESS="unix:/x", ESB_GATEWAY_PORT=str(port))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"esb-gateway: 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_a_host_that_is_no_address_ends_with_code_4(tmp_path):
+    done = run_main(
+        ESB_CONFIG_DIR=str(tmp_path), ESB_AGENT_ADDRESS="unix:/x", ESB_GATEWAY_HOST="no.such.host.invalid"
+    )
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
