@@ -1,8 +1,10 @@
 """Rendered files become artifact roots, all of them and their manifest or none."""
 
+import errno
 import os
 import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def artifact(**files):
     return RenderedArtifact({path: StagedFile(text) for path, text in sorted(every.items())})
 
 
-def describe(time="2026-01-01T00:00:00Z"):
+def describe(time="2026-01-01T00:00:00Z", manifest=None):
     def make(staged):
         entries = []
         for one in staged:
@@ -39,7 +41,7 @@ def describe(time="2026-01-01T00:00:00Z"):
             entries.append(
                 Entry(
                     id=template.entry_id,
-                    artifact_root=one.root.name,
+                    artifact_root=os.path.relpath(one.root, manifest.parent) if manifest else one.root.name,
                     runtime_config_dir="runtime-config",
                     source_template=template,
                     content_digest=one.content_digest,
@@ -239,16 +241,67 @@ def test_when_the_manifest_cannot_be_written_the_roots_are_as_before(out, tmp_pa
     assert sorted(path.name for path in out.iterdir()) == ["artifact.yml", "old"]
 
 
-def test_a_run_that_is_killed_leaves_the_old_state_and_nothing_that_lasts(out):
-    run(out, one=artifact())
-    before = files(out)
+STEPS = {"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "ctypes.dlsym"}
+
+
+def killed_at_step(number, run_it):
+    """Run it in a process that is killed before its nth step on the disk; tell whether it got so far."""
     child = os.fork()
     if not child:
-        run(out, make=lambda _: os.kill(os.getpid(), signal.SIGKILL), one=artifact(functions__x=b"new"))
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert {path: data for path, data in files(out).items() if not path.startswith(".esb-tmp-")} == before
-    run(out, one=artifact(functions__x=b"new"))
-    assert sorted(path.name for path in out.iterdir()) == ["artifact.yml", "one"]
+        left = iter(range(number))
+
+        def count(event, _):
+            if event in STEPS and next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        try:
+            run_it()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("manifest", ["out/artifact.yml", "elsewhere/artifact.yml"])
+def test_killed_at_any_step_no_manifest_describes_other_roots_and_the_next_run_puts_all_right(
+    tmp_path, manifest
+):
+    out, manifest = tmp_path / "out", tmp_path / manifest
+    place = {"make": describe(manifest=manifest), "manifest": manifest}
+    old = {"one": artifact(functions__x=b"old"), "two": artifact(functions__x=b"old")}
+    new = {"one": artifact(functions__x=b"new"), "two": artifact(functions__x=b"new"), "more": artifact()}
+    step, without_manifest = 0, 0
+    while True:
+        run(out, **place, **old)
+        shutil.rmtree(out / "more", ignore_errors=True)
+        if not killed_at_step(step, lambda: run(out, **place, **new)):
+            break
+        if manifest.exists():
+            loaded = load_manifest(manifest)
+            for entry in loaded.manifest.artifacts:
+                assert entry.content_digest == digest_tree(loaded.root_of(entry)), f"step {step}"
+        without_manifest += not manifest.exists()
+        run(out, **place, **new)
+        assert sorted({path.name for path in [*out.iterdir(), manifest] if not path.match(".write-*")}) == [
+            "artifact.yml", "more", "one", "two",
+        ]  # fmt: skip
+        assert [path for path in manifest.parent.iterdir() if path.match(".esb-*")] == []
+        step += 1
+    assert step > 40
+    assert without_manifest > 0
+
+
+def test_a_full_disk_is_named_and_leaves_all_as_it_was(out, monkeypatch):
+    run(out, one=artifact())
+    before = files(out)
+
+    def write_bytes(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(WorldError, match=r"out: No space left on device; what was there is unchanged"):
+        run(out, one=artifact(functions__x=b"new"))
+    assert files(out) == before
 
 
 def test_code_that_changes_while_it_is_read_is_noticed(out, tree):

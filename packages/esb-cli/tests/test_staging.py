@@ -44,6 +44,18 @@ def test_a_virtual_environment_stays_behind_whatever_its_name(tree):
     assert list(collect(code).files) == ["app.py", "venv/real.py"]
 
 
+def test_an_artifact_stays_behind_or_each_output_would_ship_in_the_next(tree):
+    code = tree({
+        "app.py": "",
+        "old/template/runtime-base/x": "",
+        "old/template/runtime-config/x": "",
+        "old/template/functions/f/src/app.py": "",
+        "runtime-config/mine.py": "",
+        ".esb-tmp-old-artifact.yml": "",
+    })  # fmt: skip
+    assert list(collect(code).files) == ["app.py", "runtime-config/mine.py"]
+
+
 def test_node_modules_ship_with_a_node_function(tree):
     code = tree({"index.js": "", "node_modules/left-pad/index.js": ""})
     assert "node_modules/left-pad/index.js" in collect(code, Exclusions(node_modules=False)).files

@@ -35,7 +35,7 @@ def test_a_lock_is_held_by_one_and_waiting_for_it_ends(tmp_path):
 
 
 def test_a_workspace_is_gone_afterwards_and_so_are_those_of_killed_runs(tree, tmp_path):
-    leftover = tree({"half/written": ""}, ".esb-tmp-killed")
+    leftover = tree({"half/written": ""}, ".esb-tmp-new-killed")
     with workspace(tmp_path) as place:
         assert not leftover.exists()
         (place / "x").touch()

@@ -1,16 +1,19 @@
 """Where an artifact goes: rendered files become artifact roots, all of them and their manifest or none.
 
-    lock output -> stage what changed beside its root -> exchange roots -> write the manifest -> remove old
+    lock output -> stage what changed beside its root -> put the old manifest aside -> exchange roots
+                -> write the manifest -> remove old
 
 A root that already has these files is not touched. What is put in place is complete: a root is exchanged by
-one rename, and when anything fails afterwards it is exchanged back.
+one rename, and when anything fails afterwards it is exchanged back. No manifest stands beside roots that it
+doesn't describe, also when this process is killed: then there is none, until the next run writes it.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from artifact_contract.atomic import write_atomic
@@ -24,7 +27,7 @@ from attrs import evolve, frozen
 from esb_cli.errors import UsageError, WorldError
 from esb_cli.render import CONFIG_DIR, RUNTIME_BASE, RenderedArtifact
 from esb_cli.staging import StagedFile
-from esb_cli.swap import locked, put, take_back, workspace
+from esb_cli.swap import TEMPORARY, locked, put, take_back, workspace
 
 __all__ = ["GENERATOR", "Output", "Staged", "publish"]
 
@@ -67,20 +70,43 @@ def publish(
         WorldError: Another run holds the output directory, or sources change while they are read.
         OSError: The disk failed; everything is as it was.
     """
-    _refuse_foreign(artifacts, output.manifest)
     output.directory.mkdir(parents=True, exist_ok=True)
     output.manifest.parent.mkdir(parents=True, exist_ok=True)
-    with locked(output.directory), workspace(output.directory) as place:
-        staged = tuple(_stage(root, artifact, place) for root, artifact in artifacts.items())
-        manifest = describe(staged)
-        with contextlib.ExitStack() as undo:
-            for one in staged:
-                if not one.unchanged:
-                    put(one.files, one.root)
-                    undo.callback(take_back, one.files, one.root)
-            _write_manifest(manifest, output)
-            undo.pop_all()
+    aside = output.manifest.with_name(f"{TEMPORARY}old-{output.manifest.name}")
+    with _saying_what_is_full(output.directory), locked(output.directory):
+        _refuse_foreign(artifacts, output.manifest)
+        with workspace(output.directory) as place:
+            staged = tuple(_stage(root, artifact, place) for root, artifact in artifacts.items())
+            text = _manifest_text(describe(staged), output)
+            changed = [one for one in staged if not one.unchanged]
+            if changed or text != _current(output.manifest):
+                _switch(changed, output.manifest, text, aside)
+            aside.unlink(missing_ok=True)  # also that of a killed run
     return staged
+
+
+@contextlib.contextmanager
+def _saying_what_is_full(directory: Path) -> Iterator[None]:
+    """Name the directory where an error of the disk names a file that is only read, or none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise WorldError(f"{directory}: {error.strerror}; what was there is unchanged") from error
+
+
+def _switch(changed: Sequence[Staged], manifest: Path, text: bytes, aside: Path) -> None:
+    with contextlib.ExitStack() as undo:
+        if changed:
+            with contextlib.suppress(FileNotFoundError):
+                manifest.rename(aside)
+                undo.callback(aside.rename, manifest)
+        for one in changed:
+            put(one.files, one.root)
+            undo.callback(take_back, one.files, one.root)
+        write_atomic(manifest, text)
+        undo.pop_all()
 
 
 def _refuse_foreign(roots: Mapping[Path, RenderedArtifact], manifest: Path) -> None:
@@ -167,16 +193,17 @@ def _write(path: Path, staged: StagedFile) -> None:
     path.chmod(0o755 if staged.executable else 0o644)
 
 
-def _write_manifest(manifest: Manifest, output: Output) -> None:
-    text = dump_manifest(manifest)
-    try:
-        old = output.manifest.read_bytes()
-    except FileNotFoundError:
-        old = b""
+def _manifest_text(manifest: Manifest, output: Output) -> bytes:
+    old = _current(output.manifest)
     if output.keep_time and old:
         time_of_old = parse_manifest(old, str(output.manifest)).value.generated_at
-        text = dump_manifest(evolve(manifest, generated_at=time_of_old))
-        if text.encode() != old:
-            text = dump_manifest(manifest)
-    if text.encode() != old:
-        write_atomic(output.manifest, text.encode())
+        if dump_manifest(evolve(manifest, generated_at=time_of_old)).encode() == old:
+            return old
+    return dump_manifest(manifest).encode()
+
+
+def _current(manifest: Path) -> bytes:
+    try:
+        return manifest.read_bytes()
+    except FileNotFoundError:
+        return b""

@@ -1,7 +1,8 @@
 """What of a directory ships: all its regular files, except what is known not to belong into a deployment.
 
 Left out wherever they lie: version control, caches, byte code, virtual environments, what builds leave
-(`IGNORED`), `node_modules` unless the runtime is Node.js, and `.env`, as it may hold secrets (contract §8).
+(`IGNORED`), artifacts and what killed runs of esb leave, `node_modules` unless the runtime is Node.js, and
+`.env`, as it may hold secrets (contract §8).
 A symbolic link is replaced by what it leads to; one that leads out of the directory is a fault.
 """
 
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from attrs import Factory, frozen
 
+from esb_cli.swap import TEMPORARY
+
 __all__ = ["Collected", "Exclusions", "StagedFile", "collect", "every_file"]
 
 IGNORED = frozenset(
@@ -23,7 +26,9 @@ IGNORED = frozenset(
 )  # fmt: skip
 IGNORED_SUFFIXES = (".pyc", ".pyo")
 SECRETS = ".env"
-VIRTUAL_ENVIRONMENT = "pyvenv.cfg"  # what makes a directory one, whatever its name (PEP 405)
+# What makes a directory something that never ships, whatever its name.
+VIRTUAL_ENVIRONMENT = frozenset({"pyvenv.cfg"})  # PEP 405
+ARTIFACT_ROOT = frozenset({"runtime-base", "runtime-config"})  # else each output would ship in the next one
 
 
 @frozen
@@ -90,7 +95,8 @@ class _Walk:
         """Yield the files of `real`, a directory whose path has no links, as `prefix` + their path in it."""
         with os.scandir(real) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
-        if prefix and any(entry.name == VIRTUAL_ENVIRONMENT for entry in entries):
+        names = {entry.name for entry in entries}
+        if prefix and (names >= VIRTUAL_ENVIRONMENT or names >= ARTIFACT_ROOT):
             return
         for entry in entries:
             path = prefix + entry.name
@@ -126,7 +132,8 @@ class _Walk:
             return True
         if name == "node_modules":
             return self.exclusions.node_modules
-        return name in IGNORED or name.endswith(IGNORED_SUFFIXES) or target in self.exclusions.paths
+        ignored = name in IGNORED or name.endswith(IGNORED_SUFFIXES) or name.startswith(TEMPORARY)
+        return ignored or target in self.exclusions.paths
 
     def _inside(self, target: str, path: str) -> bool:
         inside = target.startswith(self.root.rstrip("/") + "/") or target == self.root

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from esb_cli.errors import WorldError
 
-__all__ = ["locked", "put", "take_back", "workspace"]
+__all__ = ["TEMPORARY", "locked", "put", "take_back", "workspace"]
 
-TEMPORARY = ".esb-tmp-"
+TEMPORARY = ".esb-tmp-"  # how the names of all that runs leave behind when they are killed begin
+WORKSPACE = f"{TEMPORARY}new-"
 LOCK_SECONDS = 30.0
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -59,9 +60,9 @@ def workspace(directory: Path) -> Iterator[Path]:
 
     What killed runs left there is removed as well: no one else can be using it.
     """
-    for leftover in directory.glob(f"{TEMPORARY}*"):
+    for leftover in directory.glob(f"{WORKSPACE}*"):
         shutil.rmtree(leftover)
-    place = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=directory))
+    place = Path(tempfile.mkdtemp(prefix=WORKSPACE, dir=directory))
     try:
         yield place
     finally:
