@@ -299,3 +299,19 @@ def test_a_variable_with_a_literal_for_the_gateway_is_still_set(build, site):
 def test_paths_are_absolute(build, site, monkeypatch):
     monkeypatch.chdir(site)
     assert build(function("CodeUri: src"), directory=Path()).functions[0].code == LocalDir(site / "src")
+
+
+def test_a_value_that_is_left_out_is_no_second_place_for_the_code(build):
+    template = """
+    Resources:
+      F:
+        Type: AWS::Serverless::Function
+        Properties:
+          Runtime: python3.12
+          Handler: index.handler
+          InlineCode: x
+          CodeUri: !Ref AWS::NoValue
+          ImageUri: !Ref AWS::NoValue
+    """
+    spec = build(template)
+    assert (spec.functions[0].code, spec.findings) == (Inline("x", "index.py"), ())

@@ -9,14 +9,17 @@ PARAMETERS = """\
 Parameters:
   Name: {Type: String, Default: blue}
   Zip: {Type: String, Default: 01234}
+  Flag: {Type: String, Default: True}
   Count: {Type: Number, Default: 3}
   Names: {Type: CommaDelimitedList, Default: "a, b,c"}
   Numbers: {Type: List<Number>, Default: "1,2"}
 Mappings:
+  Words: {No: {word: No}}
   Sizes: {dev: {memory: 256}, prod: {memory: 512}}
 Conditions:
   Yes: !Equals [a, a]
   No: !Equals [!Ref Name, red]
+  Flagged: !Equals [!Ref Flag, True]
   Both: !And [!Condition Yes, !Not [!Condition No]]
   Either: !Or [{Condition: No}, !Equals ["1", 1]]
   Neither: !Or [!Condition No, !Not [!Condition Both]]
@@ -86,6 +89,16 @@ Role: {Type: AWS::IAM::Role}
         ("{'Fn::Sub': '${Name}'}", "blue"),
         ("true", "true"),
         ("010", "010"),
+        ("True", "true"),
+        ("NO", "false"),
+        ("'True'", "True"),
+        ("yEs", "yEs"),
+        ("!Ref Flag", "true"),
+        ("!Sub ['${Flag}-${a}', {a: off}]", "true-false"),
+        ("!Join ['-', [True, 1, 'yes']]", "true-1-yes"),
+        ("!FindInMap [Words, No, word]", "false"),
+        ("!If [Flagged, a, b]", "a"),
+        ("{'Fn::GetAtt': B.Arn}", "arn:aws:s3:::shop-dev-b"),
         ("1.0", "1.0"),
         ("'${x'", "${x"),
     ],
@@ -181,7 +194,8 @@ def test_a_variable_that_cannot_be_known_is_not_set_and_named(build, with_value,
         ("!Split ['', a]", "Fn::Split: expected a delimiter, found an empty text"),
         (
             "!If [Nope, a, b]",
-            "Condition: expected a condition of the template (there are: Yes, No, Both, Either, Neither)",
+            "Condition: expected a condition of the template (there are: Yes, No, "
+            "Flagged, Both, Either, Neither)",
         ),
         ("!If [a, b]", "Fn::If: expected [condition, value, other value], found 2 elements"),
         (
@@ -289,4 +303,4 @@ def test_no_value_disappears_from_a_list(evaluate, items):
 @_many
 def test_if_picks_by_its_condition(evaluate, left, right):
     head = f"Conditions:\n  Same: !Equals [{quoted(left)}, {quoted(right)}]\n"
-    assert evaluate("!If [Same, yes, no]", head=head) == ("yes" if left == right else "no")
+    assert evaluate("!If [Same, same, other]", head=head) == ("same" if left == right else "other")

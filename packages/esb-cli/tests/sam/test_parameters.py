@@ -9,7 +9,9 @@ def declared(text, name="P"):
     ("declaration", "given", "value"),
     [
         ("{Type: String, Default: 010}", None, "010"),
-        ("{Type: String, Default: yes}", None, "yes"),
+        ("{Type: String, Default: 'yes'}", None, "yes"),
+        ("{Type: String, Default: yes}", None, "true"),  # an environment has what AWS makes of a boolean
+        ("{Type: String, Default: no}", "yes", "yes"),
         ("{Type: String, Default: ''}", None, ""),
         ("{Type: String}", "1.0", "1.0"),
         ("{Type: String, Default: a}", "", ""),

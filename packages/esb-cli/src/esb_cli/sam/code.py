@@ -59,9 +59,8 @@ def function_code(props: Properties, resource: Resource, handler: str, site: Sit
             return None
         return _directory(props, "Code", site)
     inline = props.text("InlineCode")
-    if inline is not None and "CodeUri" in props:
+    if inline is not None and props.value("CodeUri") is not None:
         props.wrong("InlineCode", "either InlineCode or CodeUri", "both", "Globals counts too")
-        props.skip("CodeUri")
     return _inline(props, inline, handler) if inline is not None else _directory(props, "CodeUri", site)
 
 

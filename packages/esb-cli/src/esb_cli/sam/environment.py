@@ -37,7 +37,7 @@ def _variable(name: str, variables: Properties) -> str | None:
             variables.lose(f"environment variable {name} isn't set: {value.reason}", variables.at(name))
     elif isinstance(value, Text) and not is_nothing(value):
         _warn_of_expansion(name, value, variables)
-        return value.text
+        return value.as_string
     elif value is not None:
         found = "nothing" if is_nothing(value) else describe(value)
         variables.wrong(

@@ -130,7 +130,7 @@ class Evaluator:
             return Unknown(reason, at.line, at.column)
         if parameter.value is None:
             return Unknown(f"{name} is NoEcho and has no value here", at.line, at.column)
-        texts = tuple(_known(text, at, plain=parameter.is_number) for text in parameter.texts)
+        texts = tuple(_known(text, at, plain=parameter.is_plain) for text in parameter.texts)
         return Items(texts, at.line, at.column) if parameter.is_list else texts[0]
 
     def text(self, value: Value | None, at: Marked, function: str) -> str:
@@ -140,7 +140,7 @@ class Evaluator:
             NotKnownError: It isn't known, or no text; the latter is reported.
         """
         if isinstance(value, Text):
-            return value.text
+            return value.as_string
         if isinstance(value, Unknown):
             raise NotKnownError(value)
         found = "AWS::NoValue" if value is None else "a list" if isinstance(value, Items) else "a mapping"

@@ -50,7 +50,7 @@ class Reader:
 
     def _runtime(self, props: Properties) -> str | None:
         package = props.text("PackageType")
-        if (package is not None and package.text == "Image") or "ImageUri" in props:
+        if (package is not None and package.text == "Image") or props.value("ImageUri") is not None:
             props.lose("the function is left out: container images aren't supported in this version")
             return None
         runtime = props.required_text("Runtime", "a runtime such as python3.12")

@@ -14,6 +14,7 @@ from esb_cli.sam import logic
 from esb_cli.sam.evaluate import Evaluator, Function, NotKnownError
 from esb_cli.sam.logic import arguments
 from esb_cli.sam.report import Marked
+from esb_cli.sam.tags import split_attribute
 from esb_cli.sam.values import Fields, Items, Text, Unknown, Value
 
 __all__ = ["FUNCTIONS"]
@@ -23,6 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9:]+(\.[A-Za-z0-9_.:-]+)?\Z")
 
 
 def _get_att(ev: Evaluator, node: Node, at: Mapping) -> Value | None:
+    if isinstance(node, Scalar) and "." in node.text:
+        node = split_attribute(node)  # AWS takes "Table.Arn" in the long form as well
     resource, attribute = arguments(ev, node, at, range(2, 3), "[resource, attribute]")
     if not isinstance(resource, Scalar):
         raise ev.stop(at, "Fn::GetAtt", "the name of a resource", "something else")
@@ -100,7 +103,7 @@ def _open(ev: Evaluator, text: str, at: Mapping, function: str) -> str:
 
 def _find_in_map(ev: Evaluator, node: Node, at: Mapping) -> Value | None:
     found_arguments = arguments(ev, node, at, range(3, 5), "[map, key, second key]")
-    keys = [ev.text(ev.value(argument), at, "Fn::FindInMap") for argument in found_arguments[:3]]
+    keys = [_key(ev, argument, at) for argument in found_arguments[:3]]
     found: Node | None = ev.template.mappings
     for key in keys:
         found = found.items.get(key) if isinstance(found, Mapping) else None
@@ -110,6 +113,12 @@ def _find_in_map(ev: Evaluator, node: Node, at: Mapping) -> Value | None:
     if found is None:
         raise ev.stop(at, "Fn::FindInMap", "keys of the Mappings section", " / ".join(keys))
     return ev.value(found)
+
+
+def _key(ev: Evaluator, node: Node, at: Mapping) -> str:
+    """Keys keep their text (`No` stays `No`), and so does what has to be equal to one."""
+    value = ev.value(node)
+    return value.text if isinstance(value, Text) else ev.text(value, at, "Fn::FindInMap")
 
 
 def _cidr(ev: Evaluator, node: Node, at: Mapping) -> Value | None:

@@ -14,6 +14,7 @@ from attrs import frozen
 from esb_cli.sam.compose import Spot
 from esb_cli.sam.report import Owner, Report
 from esb_cli.sam.template import Template
+from esb_cli.sam.values import Text, is_boolean
 
 __all__ = ["Parameter", "choose_parameters"]
 
@@ -36,6 +37,7 @@ class Parameter:
     type: str
     value: str | None
     secret: bool = False
+    plain_boolean: bool = False
 
     @property
     def is_list(self) -> bool:
@@ -47,6 +49,11 @@ class Parameter:
     def is_number(self) -> bool:
         """Whether a reference gives a number, or numbers."""
         return self.type in {"Number", "List<Number>"}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a reference gives what stands without quotes: a number, or a default such as `True`."""
+        return self.is_number or self.plain_boolean
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -104,7 +111,11 @@ def _choose(name: str, node: Mapping, given: str | None, report: Report) -> Para
     from_store = kind.text.startswith(_STORE)  # the default is then a name in AWS's parameter store, no value
     value = given if given is not None or from_store else default
     parameter = Parameter(
-        name, kind.text, value, secret=(secret and given is not None) or (secret and value is None)
+        name,
+        kind.text,
+        value,
+        secret=secret and (given is not None or value is None),
+        plain_boolean=given is None and _is_plain_boolean(node.items.get("Default")),
     )
     if value is not None:
         _Check(node, where, parameter, report).run()
@@ -116,6 +127,10 @@ def _choose(name: str, node: Mapping, given: str | None, report: Report) -> Para
 
 def _flag(node: Node | None) -> bool:
     return isinstance(node, Scalar) and node.text.lower() == "true"
+
+
+def _is_plain_boolean(node: Node | None) -> bool:
+    return isinstance(node, Scalar) and is_boolean(Text(node.text, node.plain))
 
 
 def _default(node: Mapping, where: str, report: Report) -> str | None:

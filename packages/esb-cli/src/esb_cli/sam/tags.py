@@ -5,7 +5,7 @@
 
 from artifact_contract.nodes import Mapping, Node, Scalar, Sequence
 
-__all__ = ["keeps_plain", "long_form"]
+__all__ = ["keeps_plain", "long_form", "split_attribute"]
 
 _FUNCTIONS = frozenset(
     (
@@ -56,7 +56,7 @@ def long_form(tag: str, node: Node) -> Node | None:
     if name in {"Ref", "Condition"}:
         return _call(name, node)
     if name == "GetAtt" and isinstance(node, Scalar):
-        return _call("Fn::GetAtt", _split_attribute(node))
+        return _call("Fn::GetAtt", split_attribute(node))
     return _call(f"Fn::{name}", node) if name in _FUNCTIONS else None
 
 
@@ -65,7 +65,8 @@ def _call(name: str, argument: Node) -> Mapping:
     return Mapping({name: argument}, line=spot[0], column=spot[1], key_marks={name: spot})
 
 
-def _split_attribute(node: Scalar) -> Sequence:
+def split_attribute(node: Scalar) -> Sequence:
+    """The list that `Resource.Attribute` stands for."""
     parts = node.text.split(".", 1)
     items: list[Node] = [Scalar(part, plain=False, line=node.line, column=node.column) for part in parts]
     return Sequence(items, line=node.line, column=node.column)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from artifact_contract.nodes import quote
 from attrs import field, frozen
 
-__all__ = ["Fields", "Items", "Text", "Unknown", "Value", "describe"]
+__all__ = ["Fields", "Items", "Text", "Unknown", "Value", "describe", "is_boolean"]
+
+_BOOLEANS = dict.fromkeys(("true", "yes", "on"), "true") | dict.fromkeys(("false", "no", "off"), "false")
 
 
 @frozen
@@ -19,6 +21,11 @@ class Text:
     plain: bool = False
     line: int = field(default=0, eq=False)
     column: int = field(default=0, eq=False)
+
+    @property
+    def as_string(self) -> str:
+        """What AWS makes of it where a string is needed: its YAML takes `True` and `yes` for booleans."""
+        return _BOOLEANS[self.text.lower()] if is_boolean(self) else self.text
 
 
 @frozen
@@ -55,6 +62,13 @@ class Unknown:
 
 
 Value = Text | Fields | Items | Unknown
+
+
+def is_boolean(text: Text) -> bool:
+    """Whether YAML 1.1 takes a scalar for a boolean."""
+    return text.plain and text.text in {
+        form for word in _BOOLEANS for form in (word, word.title(), word.upper())
+    }
 
 
 def describe(value: Value | None) -> str:
