@@ -231,7 +231,11 @@ resources:
   layers: ~
   queues: [{QueueName: q}]
 """
-    parsed = structure_resources(read_yaml(text.encode(), "r"), "r").value
+    read = structure_resources(read_yaml(text.encode(), "r"), "r")
+    assert [(warning.field, warning.severity) for warning in read.warnings] == [
+        ("resources.queues", Severity.WARNING)
+    ]
+    parsed = read.value
     assert parsed.dynamodb == (
         {
             "TableName": "010",

@@ -154,7 +154,7 @@ def _route(check: Check, index: int, node: Node) -> Route | None:
 
 
 def structure_resources(node: Node, file: str = RESOURCES_FILE) -> Parsed[ResourcesConfig]:
-    """`resources.yml`.
+    """`resources.yml`; a list this version doesn't know is a warning, as it is merged as a whole (§10).
 
     Raises:
         ArtifactError: it breaks §9; has every problem of the file.
@@ -163,6 +163,9 @@ def structure_resources(node: Node, file: str = RESOURCES_FILE) -> Parsed[Resour
     resources = check.mapping(check.mapping(node, ()).get("resources"), ("resources",))
     lists = {kind: _resources(check, kind, key, resources.get(kind)) for kind, key in RESOURCE_KEYS.items()}
     others = {kind: plain_python(value) for kind, value in resources.items() if kind not in RESOURCE_KEYS}
+    for kind in others:
+        path, found = ("resources", kind), "a list this version doesn't know; it is merged as a whole"
+        check.report(path, f"one of {', '.join(RESOURCE_KEYS)}", found, Severity.WARNING)
     return Parsed(ResourcesConfig(**lists, others=others), raise_errors(in_order(check.problems)))
 
 
