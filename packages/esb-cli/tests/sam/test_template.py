@@ -72,6 +72,43 @@ def test_a_condition_decides_whether_a_resource_exists(build):
     assert [it.logical_id for it in build(template, parameters={"Stage": "prod"}).buckets] == ["A", "B"]
 
 
+@pytest.mark.parametrize(
+    "names", ["A", "[A, Off]", "F", "FRole", "[ServerlessRestApi, FGetPermissionProd]", "", "[]"]
+)
+def test_an_order_of_resources_has_no_effect(build, names):
+    spec = build(DEPENDENT % names)
+    assert ([it.logical_id for it in spec.buckets], spec.findings) == (["A", "B"], ())
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("[A, Nope]", "t.yaml:9:20: Resources.B.DependsOn: expected a resource of the template, found Nope"),
+        ("!Ref A", "Resources.B.DependsOn: expected the name of a resource, or a list of names"),
+    ],
+)
+def test_an_order_after_nothing_is_refused(problems, names, message):
+    assert message in problems(DEPENDENT % names)[0]
+
+
+DEPENDENT = """
+Conditions: {Never: !Equals [a, b]}
+Resources:
+  A: {Type: AWS::S3::Bucket}
+  Off: {Type: AWS::S3::Bucket, Condition: Never}
+  B:
+    Type: AWS::S3::Bucket
+    DependsOn: %s
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: x
+      Events: {Get: {Type: Api, Properties: {Path: /, Method: get}}}
+"""
+
+
 def test_macros_loops_rules_and_unknown_attributes_are_findings(losses):
     template = b"""\
 Transform: [AWS::Serverless-2016-10-31, MyMacro]

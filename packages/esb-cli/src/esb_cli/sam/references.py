@@ -145,12 +145,7 @@ class References:
         return Text(text, line=at.line, column=at.column)
 
     def _elsewhere(self, name: str, attribute: str, at: Marked) -> Unknown:
-        first = name.partition(".")[0]  # MyFunction.Alias
-        if (
-            first in self.resources
-            or name.startswith(_IMPLICIT)
-            or any(map(name.startswith, self._stems(name)))
-        ):
+        if self.is_made_by_sam(name):
             reason = f"{name} is something that SAM makes on AWS and a box doesn't have"
             return Unknown(reason, at.line, at.column, resource=name)
         known = [*self.evaluator.parameters, *self.resources]
@@ -160,6 +155,11 @@ class References:
             "a parameter or resource of the template" if not attribute else "a resource of the template"
         )
         return self.evaluator.wrong(at, _function(attribute), expected, name, hint)
+
+    def is_made_by_sam(self, name: str) -> bool:
+        """Whether SAM makes a resource of this name for those of the template."""
+        first = name.partition(".")[0]  # MyFunction.Alias
+        return first in self.resources or name.startswith((*_IMPLICIT, *self._stems(name)))
 
     def _stems(self, name: str) -> Iterator[str]:
         """How the names begin that SAM gives to what it makes for the resources (MyFunctionRole)."""

@@ -5,7 +5,7 @@ Values are computed when they are asked for, so that a property without effect o
 
 from collections.abc import Mapping as AnyMapping
 
-from artifact_contract.nodes import Node, Scalar, describe
+from artifact_contract.nodes import Mapping, Node, Scalar, Sequence, describe
 from attrs import frozen
 
 from esb_cli.sam.evaluate import Evaluator
@@ -50,7 +50,20 @@ def resolve(
     evaluator.lookup = references.lookup
     excluded |= _excluded(merged, evaluator)
     present = tuple(it for name, it in merged.items() if name not in excluded)
+    for resource in present:
+        _check_dependencies(resource, references, report)
     return Resolution(template, present, references, evaluator, report)
+
+
+def _check_dependencies(resource: Resource, references: References, report: Report) -> None:
+    """An order has no effect on a box, but a name of nothing is refused as AWS does."""
+    node = resource.attribute("DependsOn")
+    where = f"Resources.{resource.logical_id}.DependsOn"
+    for item in node.items if isinstance(node, Sequence) else [node]:
+        if isinstance(item, Mapping):
+            report.problem(item, where, "the name of a resource, or a list of names", describe(item))
+        elif isinstance(item, Scalar) and not references.is_made_by_sam(item.text):
+            report.problem(item, where, "a resource of the template", item.text)
 
 
 def _excluded(resources: AnyMapping[str, Resource], evaluator: Evaluator) -> dict[str, str]:
