@@ -6,6 +6,7 @@ The only place that reads environment variables.
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from importlib.metadata import version
@@ -30,6 +31,7 @@ GRACE_SECONDS = 1.0
 def main() -> int:
     """Serve until SIGTERM or SIGINT. 0 stopped, 2 wrongly configured (one line on stderr says how)."""
     configure_logs(sys.stderr)
+    allow_many_files()
     try:
         config = parse_config(os.environ, sys.executable)
         uvloop.run(run(config))
@@ -52,6 +54,12 @@ def configure_logs(stream: TextIO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream),
     )
+
+
+def allow_many_files() -> None:
+    """A worker costs its agent six descriptors; the usual 1024 would end at some 150 workers."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def run(config: Config) -> None:

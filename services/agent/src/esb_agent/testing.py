@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from esb_agent.drivers.port import Driver
 from esb_agent.errors import (
     ImageNotFoundError,
     InitFailedError,
@@ -43,7 +44,7 @@ class FakeWorker:
         )
 
 
-class FakeDriver:
+class FakeDriver(Driver):
     """`images`: reference -> what its function does; a None stands for one that does not initialise."""
 
     name = "fake"

@@ -113,4 +113,9 @@ def test_workers_of_a_function_share_a_file(tmp_path):
     files = LogFiles(tmp_path, 100, 1)
     assert files.of("f") is files.of("f")
     assert files.of("f") is not files.of("g")
+    files.of("f").write(b"line\n")
+    files.release("f")
+    files.release("never was")
+    files.of("f").write(b"line\n")
+    assert (tmp_path / "f.log").read_bytes() == b"line\nline\n"
     files.close()

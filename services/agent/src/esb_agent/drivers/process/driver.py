@@ -180,6 +180,8 @@ class ProcessDriver:
             with suppress(TimeoutError):
                 await asyncio.wait_for(worker.exited.wait(), EXIT_SECONDS)
         worker.close()
+        if not any(other.spec.name == worker.spec.name for other in self._workers.values()):
+            self._logs.release(worker.spec.name)
         await asyncio.to_thread(shutil.rmtree, worker.paths.directory, ignore_errors=True)
 
     def _on_exit(self, run: str, status: int) -> None:

@@ -74,10 +74,16 @@ class LogFiles:
             self._files[function] = LogFile(path, self._max_bytes, self._backups)
         return self._files[function]
 
+    def release(self, function: str) -> None:
+        """The function has no worker any more."""
+        file = self._files.pop(function, None)
+        if file:
+            file.close()
+
     def close(self) -> None:
         """Close all."""
-        for file in self._files.values():
-            file.close()
+        for function in list(self._files):
+            self.release(function)
 
 
 class Capture:

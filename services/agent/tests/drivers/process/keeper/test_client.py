@@ -8,7 +8,7 @@ import sys
 import pytest
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.client import KeeperClient
-from esb_agent.drivers.process.keeper.messages import Spawn
+from esb_agent.drivers.process.keeper.messages import Spawn, encode
 from esb_agent.errors import BadRequestError, ConfigError, DriverError
 
 
@@ -144,3 +144,16 @@ async def test_stopping_ends_everything(events, pipe):
 async def test_what_is_no_interpreter_is_told(python, capfd):
     with pytest.raises(ConfigError, match=python):
         await KeeperClient(python, lambda *_: None, lambda: None).start()
+
+
+async def test_an_agent_that_goes_without_reading_its_news_is_noticed_too(events, pipe, until):
+    client = KeeperClient(sys.executable, lambda *_: None, lambda: None)
+    await client.start()
+    started = await client.spawn(script("w1", "setsid sleep 1000 & wait"), pipe, pipe)
+    for number in range(20):
+        client.signal("w1", 0)
+        await client._send(encode(script(f"x{number}", "exit 0")), [pipe, pipe])
+    await until(lambda: len(procfs.family(started.pid)) == 2)
+    family = procfs.family(started.pid)
+    await client.stop()
+    assert not [pid for pid in family if alive(pid)]

@@ -18,6 +18,9 @@ from typing import NoReturn
 from esb_agent.drivers.process.keeper.messages import Spawn
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+# What Lambda gives a function, however many the agent itself needs.
+LAMBDA_OPEN_FILES = 1024
 # What the runtime client and the handlers of most functions import, and what is safe to share with a fork. Of
 # awslambdaric only definitions: its other modules read their environment and start its native client when
 # imported, so they are for the fork.
@@ -58,6 +61,7 @@ def detach(keeper_pid: int, libc: ctypes.CDLL) -> None:
     """
     os.setsid()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(PR_SET_NAME, b"esb-worker", 0, 0, 0)
     if os.getppid() != keeper_pid:
         # It died before prctl could take effect.
         os._exit(1)
@@ -74,6 +78,8 @@ def limit(data_bytes: int) -> None:
     wanted = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, wanted))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(LAMBDA_OPEN_FILES, files), files))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 

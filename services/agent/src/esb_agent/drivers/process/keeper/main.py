@@ -43,6 +43,7 @@ class Keeper:
     """
 
     def __init__(self, agent: socket.socket, libc: ctypes.CDLL) -> None:
+        self._pid = os.getpid()
         self._agent = agent
         self._libc = libc
         self._leaders: dict[str, int] = {}
@@ -62,17 +63,29 @@ class Keeper:
                 os.read(wake, 4096)
                 self._reap()
             if self._agent.fileno() in ready:
-                packet, files, _, _ = socket.recv_fds(self._agent, MAX_PACKET, 2)
+                packet, files = self._hear()
                 if not packet:
-                    self.end()
                     return None
                 newborn = self._obey(decode(packet), files)
                 if newborn:
                     signal.set_wakeup_fd(-1)
                     return newborn
 
+    def _hear(self) -> tuple[bytes, list[int]]:
+        try:
+            packet, files, _, _ = socket.recv_fds(self._agent, MAX_PACKET, 2)
+        except ConnectionResetError:
+            # The agent went away without having read all it was told.
+            return b"", []
+        return packet, files
+
     def end(self) -> None:
-        """Kill all workers and all they started, until nothing is left or time is up."""
+        """Kill all workers and all they started, until nothing is left or time is up.
+
+        Called in a worker, which is a copy of the keeper, it does nothing.
+        """
+        if os.getpid() != self._pid:
+            return
         for leader in self._directories:
             procfs.kill_group(leader)
         until = time.monotonic() + 2 * SWEEP_SECONDS
@@ -96,14 +109,13 @@ class Keeper:
         return None
 
     def _spawn(self, spawn: Spawn, stdout: int, stderr: int) -> Spawn | None:
-        keeper_pid = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
             self._tell(Failed(spawn.worker, str(error)))
         else:
             if pid == 0:
-                return self._newborn(spawn, stdout, stderr, keeper_pid)
+                return self._newborn(spawn, stdout, stderr)
             stat = procfs.read_stat(pid)
             self._leaders[spawn.worker] = pid
             self._directories[pid] = spawn.environment[procfs.MARKER]
@@ -112,11 +124,11 @@ class Keeper:
         os.close(stderr)
         return None
 
-    def _newborn(self, spawn: Spawn, stdout: int, stderr: int, keeper_pid: int) -> Spawn:
+    def _newborn(self, spawn: Spawn, stdout: int, stderr: int) -> Spawn:
         signal.set_wakeup_fd(-1)
         # Its descriptor is closed with all others; the object must not close that number again later.
         self._agent.detach()
-        birth.settle(spawn, stdout, stderr, keeper_pid, self._libc)
+        birth.settle(spawn, stdout, stderr, self._pid, self._libc)
         if not spawn.fork:
             birth.execute(spawn)
         return spawn
@@ -181,11 +193,16 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(birth.PR_SET_NAME, b"esb-keeper", 0, 0, 0)
     preloaded = birth.preload()
     agent.send(encode(Ready(os.getpid(), platform.python_version(), client_version(), preloaded)))
     # What is there now is shared with every fork, unless a collection touches it.
     gc.collect()
     gc.freeze()
-    newborn = Keeper(agent, libc).run()
+    keeper = Keeper(agent, libc)
+    try:
+        newborn = keeper.run()
+    finally:
+        keeper.end()
     if newborn:
         birth.become(newborn)
