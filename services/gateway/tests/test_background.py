@@ -35,3 +35,18 @@ async def test_settling_waits_for_tasks_that_tasks_start_and_cancels_what_takes_
     background.start(endless())
     await background.settle(0.05)
     assert done == ["first", "second", "cancelled"]
+
+
+async def test_a_step_that_fails_is_logged_and_done_again(log, helpers):
+    steps = []
+
+    def step() -> None:
+        steps.append(len(steps))
+        if len(steps) == 1:
+            raise ValueError("boom")
+
+    background = Background(log)
+    task = background.every(0, step)
+    await helpers.eventually(lambda: len(steps) > 2)
+    task.cancel()
+    assert log.events() == ["background step failed"]

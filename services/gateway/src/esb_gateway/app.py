@@ -27,7 +27,7 @@ from esb_gateway.config import GatewayConfig
 from esb_gateway.delivery import Delivery
 from esb_gateway.deployment import Deployment, Served
 from esb_gateway.event_queue import MemoryEventQueue
-from esb_gateway.fleet import Fleet
+from esb_gateway.fleet import TEND_SECONDS, Fleet
 from esb_gateway.front import Front
 from esb_gateway.health import HealthEndpoint
 from esb_gateway.invoker import Invoker
@@ -35,7 +35,7 @@ from esb_gateway.lambda_api import PREFIX, InvokeApi
 from esb_gateway.metrics import MetricsEndpoint
 from esb_gateway.pool import Channel, PoolTools
 from esb_gateway.proxy_request import ApiIdentity
-from esb_gateway.reload import Reloader
+from esb_gateway.reload import POLL_SECONDS, Reloader
 from esb_gateway.scheduler import Scheduler
 from esb_gateway.stats import GatewayStats
 from esb_gateway.tracing import Ids
@@ -122,8 +122,9 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         loops = [background.start(fleet.clear_leftovers(lambda worker_id: worker_id.startswith(run)))]
         await reloader.check()
-        for work in (reloader.keep_checking(), fleet.keep_tending(), scheduler.run()):
-            loops.append(background.start(work))
+        loops.append(background.every(POLL_SECONDS, reloader.check))
+        loops.append(background.every(TEND_SECONDS, fleet.tend))
+        loops.append(background.every(0, scheduler.step))
         yield
         for loop in loops:
             loop.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 from esb_gateway.access_log import Log
 
@@ -21,6 +21,20 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def every(self, seconds: float, step: Callable[[], Awaitable[None] | None]) -> asyncio.Task[None]:
+        """Do `step` again and again, `seconds` after it last ended; a failure is logged and ends nothing."""
+        return self.start(self._repeat(seconds, step))
+
+    async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None] | None]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                work = step()
+                if work is not None:
+                    await work
+            except Exception:  # noqa: BLE001 - the outermost point of this work: a bug must not end it
+                self._log.exception("background step failed")
 
     async def settle(self, within: float) -> None:
         """Wait for all tasks, also for those they start; after `within` seconds cancel what is left."""

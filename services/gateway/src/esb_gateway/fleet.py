@@ -11,7 +11,7 @@ from esb_gateway.invoker import Target
 from esb_gateway.pool import Pool, PoolTools
 from esb_gateway.stats import GatewayStats
 
-_TEND_SECONDS = 1.0
+TEND_SECONDS = 1.0
 
 
 class Fleet:
@@ -61,12 +61,6 @@ class Fleet:
             pool.tend()
         self._draining = [pool for pool in self._draining if not pool.finished]
 
-    async def keep_tending(self) -> None:
-        """Tend once a second, for ever."""
-        while True:
-            await asyncio.sleep(_TEND_SECONDS)
-            self.tend()
-
     async def clear_leftovers(self, ours: Callable[[str], bool]) -> None:
         """End the workers that an earlier run of this gateway left; wait for an agent that is not up yet.
 
@@ -82,7 +76,7 @@ class Fleet:
                         )
                         await self._tools.agent.destroy(worker.worker_id)
             except AgentUnavailableError:
-                await asyncio.sleep(_TEND_SECONDS)
+                await asyncio.sleep(TEND_SECONDS)
             except AgentError as error:
                 self._tools.warn("leftover workers not ended", error=str(error))
                 return

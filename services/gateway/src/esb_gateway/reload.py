@@ -22,7 +22,7 @@ from esb_gateway.deployment import Box, Deployment, Plan, Served, plan_deploymen
 from esb_gateway.fleet import Fleet
 from esb_gateway.stats import GatewayStats
 
-_POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5
 Mark = tuple[object, ...]
 
 
@@ -58,14 +58,8 @@ class Reloader:
         self._seen: Mark | None = None
         self.state = ReloadState()
 
-    async def keep_checking(self) -> None:
-        """Look twice a second, for ever."""
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            await self.check()
-
     async def check(self) -> None:
-        """Serve what is new, if anything is."""
+        """Serve what is new, if anything is; cheap enough to be done twice a second."""
         try:
             mark = config_mark(self._config_dir)
         except OSError as error:

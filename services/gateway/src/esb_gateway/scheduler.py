@@ -45,11 +45,10 @@ class Scheduler:
         self._book.replace(deployment.schedules, self._now())
         self._changed.set()
 
-    async def run(self) -> None:
-        """Fire what is due, for ever."""
-        while True:
-            self.fire_due()
-            await self._sleep()
+    async def step(self) -> None:
+        """Fire what is due, then wait for the next time, or a new generation, or a few seconds."""
+        self.fire_due()
+        await self._sleep()
 
     def fire_due(self) -> None:
         """Fire what is due now."""
