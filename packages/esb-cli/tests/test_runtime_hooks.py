@@ -197,6 +197,24 @@ def test_a_client_context_that_is_no_json_is_reported_as_without_hooks(run_funct
     assert api.answers[0][1]["errorType"] == "Runtime.LambdaContextUnmarshalError"
 
 
+@pytest.mark.parametrize(
+    "context",
+    [
+        context_with_trace("Root=1\0"),
+        context_with_trace("Root=1\ud800"),
+        context_with_trace("Root=1\nROOT=2"),
+        '{"a": ' + "[" * 1_200 + "]" * 1_200 + ', "custom": {"X-Amzn-Trace-Id": "any"}}',
+    ],
+    ids=["NUL", "half a character", "line break", "deep"],
+)
+def test_a_trace_that_is_none_does_not_stop_the_worker(run_function, context):
+    # whoever may invoke writes the client context
+    api, _, stderr = run_function(SHOW_TRACE, [invocation("r-1", context=context), invocation("r-2")])
+    assert len(api.answers) == 2, stderr
+    assert api.answers[1] == ("response", None)
+    assert "Root=1" not in str(api.answers[0])
+
+
 def test_the_stack_trace_of_a_failing_function_shows_only_its_own_frames(run_function):
     code = "def handler(event, context):\n    raise KeyError('x')\n"
     api, _, _ = run_function(code, [invocation(context=context_with_trace())])

@@ -29,16 +29,20 @@ def install() -> None:
 
 
 def trace_of(client_context_json):
-    """Return the trace header that a client context (JSON text) carries, or None."""
+    """Return the trace header that a client context (JSON text) carries, or None.
+
+    Whoever may invoke the function wrote it: what can't be in a header doesn't get into the environment.
+    """
     if not client_context_json or KEY not in client_context_json:
         return None
     import json  # noqa: PLC0415 - not at the start of every function
 
     try:
         trace = json.loads(client_context_json)["custom"][KEY]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None  # the runtime client reports a broken client context itself
-    return trace if isinstance(trace, str) and trace else None
+    usable = isinstance(trace, str) and trace and trace.isascii() and trace.isprintable()
+    return trace if usable else None
 
 
 def with_trace(client_context, trace):
@@ -52,7 +56,7 @@ def with_trace(client_context, trace):
     try:
         context = json.loads(base64.b64decode(client_context)) if client_context else {}
         custom = dict(context.get("custom") or {})
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return client_context
     if KEY in custom:
         return client_context
