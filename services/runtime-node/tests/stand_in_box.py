@@ -50,7 +50,7 @@ def tell(event):
 
 
 def announce(error):
-    sys.stdout.write(f"Error: {error}\n" if error else "up\n")
+    sys.stdout.write(f"error: {error}\n" if error else "up\n")
     sys.stdout.flush()
 
 
@@ -64,7 +64,7 @@ def main():
                 return 0
             return run_box(made, seconds, descriptor, tell, announce)
     except NodeError as error:
-        tell(f"Error: {error}")
+        tell(f"error: {error}")
         return 4
 
 

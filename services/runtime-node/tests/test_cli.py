@@ -52,11 +52,11 @@ def test_status_shows_what_runs_where(state, ready):
     with lock.hold(state):
         result = run("status", "--state", state)
     assert result.exit_code == 0
-    assert "is degraded for " in result.stdout
+    assert "is degraded, up for " in result.stdout
     assert ready.urls["gateway"] in result.stdout
     assert "restarting" in result.stdout
     assert "provisioned: generation 000001, 2 created" in result.stdout
-    assert "gateway: ended with signal SIGKILL, see /g.log" in result.stdout
+    assert "gateway ended with signal SIGKILL, see /g.log" in result.stdout
 
 
 def test_status_as_json_is_the_state_file(state, ready):
@@ -72,12 +72,16 @@ def test_a_state_file_of_a_box_that_is_gone_is_not_believed(state, ready):
     assert document["state"] == "stopped"
     assert document["supervisor_pid"] is None
     assert [service["pid"] for service in document["services"]] == [None, None]
-    assert "is down" in run("status", "--state", state).stdout
+    assert run("status", "--state", state).stdout == (
+        f"box {state} is down; start it with: esb-node up --state {state}\n"
+    )
 
 
 def test_status_and_down_of_what_never_was_are_fine(tmp_path):
     nowhere = tmp_path / "nowhere"
-    assert "is down" in run("status", "--state", nowhere).stdout
+    assert run("status", "--state", nowhere).stdout == (
+        f"no box has run in {nowhere}; start it with: esb-node up --state {nowhere}\n"
+    )
     assert json.loads(run("status", "--state", nowhere, "--output", "json").stdout) == {"state": "stopped"}
     result = run("down", "--state", nowhere)
     assert (result.exit_code, result.stdout) == (0, f"box {nowhere} is down already\n")
@@ -102,6 +106,59 @@ def test_following_ends_when_the_box_is_down(state):
     assert run("logs", "-f", "--state", state, "agent").stdout == "bye\n"
 
 
+def test_logs_of_a_box_that_never_was_say_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (("logs",), ("logs", "-f", "gateway")):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == (
+            f"nothing is logged in {tmp_path}/.esb/box; start the box with: esb-node up\n"
+        )
+
+
+def test_logs_of_a_function_are_its_lines_with_time_and_request(state):
+    entries = [
+        {"time": "t1", "request_id": "", "line": "loading"},
+        {"time": "t2", "request_id": "r" * 36, "line": "grüße"},
+    ]
+    path = state / "agent" / "logs" / "Hello.log"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    shown = f"t1  -{' ' * 35}  loading\nt2  {'r' * 36}  grüße\n"
+    assert run("logs", "--state", state, "--function", "Hello").stdout == shown
+    assert run("logs", "--state", state, "--function", "Hello", "-f").stdout == shown
+    other = run("logs", "--state", state, "--function", "Helo")
+    assert (other.exit_code, other.stdout) == (0, "")
+    assert other.stderr == "Helo has printed nothing yet; there is output of: Hello\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--function", "../x"), ("--function", "a", "gateway"), ("--function", "")]
+)
+def test_a_function_is_a_name_and_stands_alone(state, arguments):
+    assert run("logs", "--state", state, *arguments).exit_code == 2
+
+
+def test_an_interrupted_wait_is_no_bug(state, monkeypatch):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("esb_node.cli.stop_box", interrupt)
+    result = run("down", "--state", state)
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+def test_a_box_that_can_not_be_looked_at_is_not_called_down(state, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path / lock.FILE))
+
+    monkeypatch.setattr(lock, "is_held", refuse)
+    for name in ("status", "down"):
+        result = run(name, "--state", state)
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert result.stderr == f"error: {state}/{lock.FILE}: Permission denied\n"
+
+
 def test_logs_of_a_service_there_is_none_of_is_a_usage_error(state):
     assert run("logs", "--state", state, "database").exit_code == 2
 
@@ -116,7 +173,7 @@ def test_a_port_in_use_ends_up_before_anything_starts(state, monkeypatch, capsys
         with pytest.raises(SystemExit) as ended:
             main()
     assert ended.value.code == 4
-    assert f"Error: port {port} (--gateway-port) is in use" in capsys.readouterr().err
+    assert f"error: port {port} (--gateway-port) is in use" in capsys.readouterr().err
     assert not (state / "box.json").exists()
 
 
@@ -135,7 +192,7 @@ def test_a_state_that_can_not_be_written_is_an_error_not_a_bug(monkeypatch, caps
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 4
-    assert "Error: /proc/nothing" in capsys.readouterr().err
+    assert "error: /proc/nothing" in capsys.readouterr().err
 
 
 def test_every_command_and_option_is_in_the_docs():

@@ -33,3 +33,9 @@ def test_two_wanted_ports_may_not_be_the_same():
     free = choose(None, None, option="x")
     with pytest.raises(PortInUseError):
         choose(free, None, option="--data-port", taken=frozenset({free}))
+
+
+def test_one_port_for_two_services_is_said_to_be_that():
+    port = choose(None, None, option="a test")
+    with pytest.raises(PortInUseError, match=rf"{port} \(--data-port\) is another service's"):
+        choose(port, None, option="--data-port", taken=frozenset({port}))

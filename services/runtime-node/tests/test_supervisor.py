@@ -33,7 +33,7 @@ class Story:
             clock=clock,
             pause=self.pause,
             stopping=lambda: self.turn >= self.stop_at,
-            report=self.reports.append,
+            report=lambda state, services, run: self.reports.append(state),
             clear=lambda own, end: self.cleared.append((own, end)),
         )
 

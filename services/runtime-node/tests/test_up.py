@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -68,7 +69,20 @@ def test_killing_the_supervisor_leaves_nothing_behind(box, gone):
     code, _ = box.end()
     assert code == 4
     assert box.read()["state"] == "stopped"
+    assert "the supervisor ended with signal SIGKILL" in box.logs()["supervisor.log"].splitlines()[-1]
     assert not lock.is_held(box.state)
+
+
+def test_a_box_whose_directory_is_removed_stops(box, gone):
+    box.add("one", before=PARENT).add("two").up()
+    state = box.ready()
+    everything = [*pids(state), child_of(box, "one"), state["supervisor_pid"]]
+    shutil.rmtree(box.state)
+    out = box.process.stdout.read()
+    assert box.end()[0] == 4
+    assert f"error: {box.state} was removed while the box ran" in out
+    gone(everything)
+    assert not box.state.exists()
 
 
 def test_killing_the_guard_stops_everything_in_order(box, gone):
@@ -105,8 +119,9 @@ def test_a_service_that_never_answers_ends_the_start_with_its_log(box, gone):
     out = box.process.stdout.read()
     code, told = box.end()
     assert code == 4
-    assert "Error: mute not ready within 1.5 s; its log ends with:\n  child " in out
-    assert "mute not ready" in told or "mute not ready" in box.logs()["supervisor.log"]
+    assert "error: mute not ready within 1.5 s; its log ends with:\n  child " in out
+    assert "mute not ready" not in told
+    assert "mute not ready" in box.logs()["supervisor.log"]
     gone([child_of(box, "mute")])
 
 
@@ -116,7 +131,7 @@ def test_a_service_that_ends_at_once_ends_the_start_with_its_log(box):
     out = box.process.stdout.read()
     code, _ = box.end()
     assert code == 4
-    assert "Error: dying ended with exit code 1; its log ends with:\n  no such thing" in out
+    assert "error: dying ended with exit code 1; its log ends with:\n  no such thing" in out
 
 
 def test_a_program_that_does_not_exist_is_an_error_not_a_bug(box):
@@ -182,7 +197,7 @@ def test_detached_it_reports_a_start_that_failed(box):
     box.add("dying", argv=[sys.executable, "-c", "raise SystemExit('no such thing')"]).up(detach=True)
     code, told = box.end()
     assert code == 4
-    assert "Error: dying ended with exit code 1; its log ends with:\n  no such thing" in told
+    assert "error: dying ended with exit code 1; its log ends with:\n  no such thing" in told
     assert not lock.is_held(box.state)
 
 

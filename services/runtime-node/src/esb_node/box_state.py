@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from esb_node.files import write_private
 
@@ -55,6 +55,12 @@ class BoxState:
     started_at: str = ""
     services: tuple[ServiceState, ...] = ()
     provisioner: ProvisionerState = field(factory=ProvisionerState)
+
+
+def stopped(state: BoxState) -> BoxState:
+    """The state with nothing running any more."""
+    services = tuple(evolve(service, pid=None, state=STOPPED) for service in state.services)
+    return evolve(state, state=STOPPED, supervisor_pid=None, services=services)
 
 
 def write_state(state: BoxState) -> None:

@@ -1,33 +1,41 @@
 """`esb-node`: up, down, status and logs of the embedded box.
 
-Exit codes (contract §12): 0 done, 2 usage, 4 the world failed; a bug ends with a traceback and 1.
+Exit codes (contract §12): 0 done, 2 usage, 4 the world failed, 130 Ctrl-C, 141 nobody reads stdout any more;
+a bug ends with a traceback and 1.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
-from attrs import asdict, evolve
+from attrs import asdict
 
 from esb_node import box_state, lock
 from esb_node.box import LOG_NAMES, UpRequest, log_file, plan_box, require_parts
 from esb_node.box_state import BoxState, read_state
 from esb_node.down import stop_box
-from esb_node.errors import NodeError
+from esb_node.errors import NodeError, error_text
 from esb_node.files import make_private
+from esb_node.function_logs import function_log, functions_with_logs, readable
 from esb_node.logs import follow, last_lines
 from esb_node.up import detach_box, run_box
 from esb_node.view import state_text
 
 DEFAULT_STATE = Path(".esb/box")
+WORLD_FAILED, INTERRUPTED, BROKEN_PIPE = 4, 130, 141
 _FOLLOW_PAUSE = 0.2
+_FUNCTION = re.compile(r"[\w-]+", re.ASCII)
 _directory = click.Path(path_type=Path, file_okay=False)
 _port = click.IntRange(1, 65535)
 _state_option = click.option(
@@ -35,7 +43,28 @@ _state_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """The commands, and the one table from errors to exit codes (contract §12)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what went wrong is said on stderr."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Nobody reads any more. Python would try to flush again at its end, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(BROKEN_PIPE)
+        except (NodeError, OSError) as error:
+            _say_error(error_text(error))
+            ctx.exit(WORLD_FAILED)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        return result
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="esb-runtime-node")
 def command() -> None:
     """Run the embedded box: data plane, agent and gateway as processes of this machine."""
@@ -109,10 +138,11 @@ def status(state: Path, output: str) -> None:
     found = _current_state(state.resolve())
     if output == "json":
         click.echo(json.dumps(asdict(found) if found else {"state": box_state.STOPPED}, indent=2))
-    elif found:
+    elif found and found.state != box_state.STOPPED:
         _show(found)
     else:
-        click.echo(f"box {state.resolve()} is down")
+        fact = f"box {state.resolve()} is down" if found else f"no box has run in {state.resolve()}"
+        click.echo(f"{fact}; start it with: {_command('up', state)}")
 
 
 @command.command()
@@ -123,49 +153,72 @@ def status(state: Path, output: str) -> None:
 @click.option(
     "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="Last lines of each log."
 )
-@click.argument("service", type=click.Choice(LOG_NAMES), required=False)
-def logs(state: Path, following: bool, lines: int, service: str | None) -> None:
-    """Show what the services of the box logged."""
-    directory = state.resolve()
-    files = [(name, log_file(directory, name)) for name in ([service] if service else LOG_NAMES)]
-    prefix = "" if service else "{:<12} "
+@click.option("--function", metavar="NAME", help="What this function printed, instead of the services' logs.")
+@click.argument("service", type=click.Choice(LOG_NAMES), required=False, metavar="[SERVICE]")
+def logs(state: Path, following: bool, lines: int, function: str | None, service: str | None) -> None:
+    """Show what the services of the box logged, or what a function printed.
 
-    def wait() -> bool:
-        time.sleep(_FOLLOW_PAUSE)
-        return lock.is_held(directory)
-
-    if not following:
-        for name, path in files:
-            for text in last_lines(path, lines):
-                click.echo(prefix.format(name) + text)
+    SERVICE is one of supervisor, data-plane, agent, gateway, provisioner; all of them without it.
+    """
+    if function is not None:
+        if service or not _FUNCTION.fullmatch(function):
+            raise click.UsageError("--function takes the name of one function, and no SERVICE beside it")
+        files = [(function, function_log(state.resolve(), function))]
+    else:
+        files = [(name, log_file(state.resolve(), name)) for name in ([service] if service else LOG_NAMES)]
+    if not any(path.exists() for _, path in files):
+        click.echo(_nothing_logged(state, function), err=True)
+    prefix = "{:<12} " if len(files) > 1 else ""
+    show = readable if function else str
+    if following:
+        with suppress(KeyboardInterrupt):  # the usual end of it
+            for line in follow(files, _while_held(state.resolve()), lines):
+                click.echo(prefix.format(line.service) + show(line.text))
         return
-    for line in follow(files, wait, lines):
-        click.echo(prefix.format(line.service) + line.text)
+    for name, path in files:
+        for text in last_lines(path, lines):
+            click.echo(prefix.format(name) + show(text))
 
 
 def main() -> None:
-    """Run the command; the one table from errors to exit codes (contract §12)."""
-    try:
-        command()
-    except NodeError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(4)
-    except OSError as error:  # what was to be written, read or started, and why it can't be
-        click.echo(f"Error: {error.filename or 'the system'}: {error.strerror or error}", err=True)
-        sys.exit(4)
+    """Run the command."""
+    command()
+
+
+def _command(name: str, state: Path) -> str:
+    """A command for this box as a person types it."""
+    return f"esb-node {name}" + ("" if state == DEFAULT_STATE else f" --state {shlex.quote(str(state))}")
+
+
+def _nothing_logged(state: Path, function: str | None) -> str:
+    if function is None:
+        return f"nothing is logged in {state.resolve()}; start the box with: {_command('up', state)}"
+    others = ", ".join(functions_with_logs(state.resolve())) or "no function"
+    return f"{function} has printed nothing yet; there is output of: {others}"
+
+
+def _while_held(state: Path) -> Callable[[], bool]:
+    def wait() -> bool:
+        time.sleep(_FOLLOW_PAUSE)
+        return lock.is_held(state)
+
+    return wait
 
 
 def _current_state(state: Path) -> BoxState | None:
     """The state file, corrected where the lock says that nothing runs."""
-    found = read_state(state)
-    if found is None or lock.is_held(state):
+    held, found = lock.is_held(state), read_state(state)
+    if found is None or held:
         return found
-    stopped = tuple(evolve(service, pid=None, state=box_state.STOPPED) for service in found.services)
-    return evolve(found, state=box_state.STOPPED, supervisor_pid=None, services=stopped)
+    return box_state.stopped(found)
 
 
 def _show(state: BoxState) -> None:
     click.echo(state_text(state, datetime.now(UTC)))
+
+
+def _say_error(text: str) -> None:
+    click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
 
 
 def _tell(event: str) -> None:
@@ -176,7 +229,7 @@ def _tell(event: str) -> None:
 def _announce(state: Path, error: str) -> None:
     with suppress(BrokenPipeError):
         if error:
-            click.echo(f"Error: {error}", err=True)
+            _say_error(error)
             return
         found = read_state(state)
         if found:

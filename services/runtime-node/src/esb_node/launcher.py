@@ -1,4 +1,4 @@
-"""The port to real processes: what the state machines of `service.py` and `job.py` ask for."""
+"""The port to real processes: what `service.py` and `provisioning.py` ask for."""
 
 from __future__ import annotations
 

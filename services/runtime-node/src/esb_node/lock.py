@@ -61,15 +61,27 @@ def sign(descriptor: int, since: str) -> None:
 
 
 def is_held(state: Path) -> bool:
-    """Whether a box runs on the state directory."""
+    """Whether a box runs on the state directory.
+
+    Raises:
+        OSError: that can't be known, as with somebody else's box.
+    """
     try:
         descriptor = os.open(state / FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         return not _try(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+def stands(descriptor: int, state: Path) -> bool:
+    """Whether the lock held by the descriptor is still the one that others would find."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), (state / FILE).stat())
+    except FileNotFoundError:
+        return False
 
 
 def holder(state: Path) -> Holder | None:

@@ -38,7 +38,11 @@ def choose(
         PortInUseError: the wanted port is in use, or no port is free.
     """
     if wanted is not None:
-        if wanted in taken or not is_free(wanted):
+        if wanted in taken:
+            raise PortInUseError(
+                f"port {wanted} ({option}) is another service's of this box; give another or none"
+            )
+        if not is_free(wanted):
             raise PortInUseError(f"port {wanted} ({option}) is in use on 127.0.0.1; give another or none")
         return wanted
     if previous is not None and previous not in taken and is_free(previous):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -22,9 +23,19 @@ def socket_path(state: Path, name: str) -> Path:
     path = state / name
     if len(os.fsencode(path)) <= _LONGEST:
         return path
-    short = Path(tempfile.gettempdir()) / f"esb-{os.getuid()}-{hashlib.sha256(bytes(state)).hexdigest()[:12]}"
+    short = _short(state)
     short.mkdir(mode=0o700, exist_ok=True)
     found = short.lstat()
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
         raise NodeError(f"{short} is not a private directory of this user; use a shorter --state path")
     return short / name
+
+
+def remove_sockets(state: Path) -> None:
+    """Remove the short directory of a box that has ended, if there is one."""
+    shutil.rmtree(_short(state), ignore_errors=True)
+
+
+def _short(state: Path) -> Path:
+    mark = hashlib.sha256(bytes(state)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"esb-{os.getuid()}-{mark}"

@@ -38,7 +38,7 @@ class Supervisor:
     clock: Callable[[], float]
     pause: Callable[[float], None]
     stopping: Callable[[], bool]
-    report: Callable[[str], None]
+    report: Callable[[str, tuple[ServiceState, ...], ProvisionerState], None]
     clear: Callable[[set[int], bool], None]
 
     def start(self, seconds: float) -> bool:
@@ -60,7 +60,7 @@ class Supervisor:
         while self.provisioning and not self._provisioned() and self.clock() < deadline:
             if not self._turn(box_state.STARTING):
                 return False
-        self.report(self._state())
+        self._report(self._state())
         return True
 
     def keep(self) -> None:
@@ -76,10 +76,12 @@ class Supervisor:
             while not service.stop():
                 self._rest(box_state.STOPPING)
         self.clear(set(), True)
-        self.report(box_state.STOPPED)
+        self._report(box_state.STOPPED)
 
-    def service_states(self) -> tuple[ServiceState, ...]:
-        """The services as the state file has them."""
+    def _report(self, state: str) -> None:
+        self.report(state, self._service_states(), self._provisioner_state())
+
+    def _service_states(self) -> tuple[ServiceState, ...]:
         return tuple(
             ServiceState(
                 name=service.spec.name,
@@ -93,8 +95,7 @@ class Supervisor:
             for service in self.services
         )
 
-    def provisioner_state(self) -> ProvisionerState:
-        """The provisioning as the state file has it."""
+    def _provisioner_state(self) -> ProvisionerState:
         part = self.provisioning
         if part is None:
             return ProvisionerState()
@@ -116,7 +117,7 @@ class Supervisor:
         return not self.stopping()
 
     def _rest(self, state: str) -> None:
-        self.report(state)
+        self._report(state)
         provisioning = self.provisioning is not None and self.provisioning.state is RunState.RUNNING
         starting = any(service.phase is Phase.STARTING for service in self.services)
         busy = provisioning or starting or state in {box_state.STARTING, box_state.STOPPING}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,14 +19,15 @@ from attrs import evolve
 
 from esb_node import box_state, lock
 from esb_node.box import SUPERVISOR, Plan, log_file
-from esb_node.box_state import BoxState, read_state, write_state
-from esb_node.errors import NodeError, StartError
+from esb_node.box_state import BoxState, ProvisionerState, ServiceState, read_state, write_state
+from esb_node.errors import NodeError, StartError, error_text
 from esb_node.guard import run_guarded
 from esb_node.launcher import RealLauncher
 from esb_node.logs import open_log
 from esb_node.processes import end_orphans, reap_orphans
 from esb_node.provisioning import Provisioning, generation_of
 from esb_node.service import Service, exit_text
+from esb_node.sockets import remove_sockets
 from esb_node.supervisor import Supervisor
 from esb_node.wakeup import Wakeup
 
@@ -43,10 +45,14 @@ def run_box(plan: Plan, seconds: float, descriptor: int, tell: Tell, announce: A
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     lock.sign(descriptor, started_at)
     ready_plan = evolve(plan, state=evolve(plan.state, started_at=started_at))
-    code = run_guarded(lambda: _supervise(ready_plan, seconds, tell, announce))
-    _mark_stopped(Path(plan.state.state_dir))
+    code = run_guarded(lambda: _supervise(ready_plan, seconds, descriptor, tell, announce))
+    state = Path(plan.state.state_dir)
+    _mark_stopped(state)
+    remove_sockets(state)
     if code < 0:
-        announce(f"the supervisor ended with {exit_text(code)}; what it ran is stopped")
+        error = f"the supervisor ended with {exit_text(code)}; what it ran is stopped"
+        _log(state, error)
+        announce(error)
         return WORLD_FAILED
     return code
 
@@ -109,47 +115,62 @@ def _be_detached(plan: Plan, seconds: float, descriptor: int, writer: int) -> No
             for number, file in enumerate((nothing, log, log)):
                 os.dup2(file.fileno(), number)
         code = run_box(plan, seconds, descriptor, _ignore, announce)
-    except NodeError as error:
-        announce(str(error))
+    except (NodeError, OSError) as error:
+        announce(error_text(error))
         code = WORLD_FAILED
+    except BaseException:  # noqa: BLE001 - the outermost point of a process: the bug goes to the log
+        traceback.print_exc()
     finally:
         os._exit(code)
 
 
-def _supervise(plan: Plan, seconds: float, tell: Tell, announce: Announce) -> int:
+def _supervise(plan: Plan, seconds: float, descriptor: int, tell: Tell, announce: Announce) -> int:
     """The supervisor's whole life; runs in a process of its own, in its main thread."""
+    state = Path(plan.state.state_dir)
     wakeup = Wakeup()
     wakeup.install()
-    with open_log(log_file(Path(plan.state.state_dir), SUPERVISOR)) as log:
 
-        def note(event: str) -> None:
-            with suppress(OSError):  # a full disk is no reason to stop a box
-                log.write(f"{_now()} {event}\n".encode())
-            tell(event)
+    def note(event: str) -> None:
+        _log(state, event)
+        tell(event)
 
-        supervisor = _supervisor(plan, wakeup, note)
-        error = ""
-        try:
-            if supervisor.start(seconds):
-                note("the box is ready")
-                announce("")
-                supervisor.keep()
-        except NodeError as failure:
-            error = str(failure)
-        finally:
-            supervisor.stop()
-            note(error or "the box is stopped")
+    def stopping() -> bool:
+        if not lock.stands(descriptor, state):  # nobody could find this box any more, to stop it
+            raise NodeError(f"{state} was removed while the box ran; the box is stopped")
+        return wakeup.stopping
+
+    supervisor = _supervisor(plan, wakeup, stopping, note)
+    error = ""
+    try:
+        if supervisor.start(seconds):
+            note("the box is ready")
+            announce("")
+            supervisor.keep()
+    except NodeError as failure:
+        error = str(failure)
+    finally:
+        supervisor.stop()
     if error:
+        _log(state, error)
         announce(error)
         return WORLD_FAILED
+    note("the box is stopped")
     return DONE
 
 
-def _supervisor(plan: Plan, wakeup: Wakeup, tell: Tell) -> Supervisor:
+def _log(state: Path, event: str) -> None:
+    """Write down an event; a full disk is no reason to stop a box, and a removed directory stays removed."""
+    with suppress(OSError):
+        if state.is_dir():
+            with open_log(log_file(state, SUPERVISOR)) as log:
+                log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {event}\n".encode())
+
+
+def _supervisor(plan: Plan, wakeup: Wakeup, stopping: Callable[[], bool], tell: Tell) -> Supervisor:
     launcher = RealLauncher()
     config_dir = Path(plan.state.config_dir)
     job = plan.job
-    supervisor = Supervisor(
+    return Supervisor(
         services=tuple(Service(spec, launcher, time.monotonic, tell) for spec in plan.services),
         provisioning=Provisioning(job, lambda: generation_of(config_dir), launcher, time.monotonic, tell)
         if job
@@ -157,27 +178,25 @@ def _supervisor(plan: Plan, wakeup: Wakeup, tell: Tell) -> Supervisor:
         data_plane=plan.data_plane,
         clock=time.monotonic,
         pause=wakeup.pause,
-        stopping=lambda: wakeup.stopping,
-        report=lambda _: None,
+        stopping=stopping,
+        report=_Reporter(plan.state),
         clear=_clear,
     )
-    supervisor.report = _Reporter(plan.state, supervisor)
-    return supervisor
 
 
 class _Reporter:
     """Writes the state file whenever there is something new to say."""
 
-    def __init__(self, initial: BoxState, supervisor: Supervisor) -> None:
-        self._initial, self._supervisor, self._last = initial, supervisor, initial
+    def __init__(self, initial: BoxState) -> None:
+        self._initial, self._last = initial, initial
 
-    def __call__(self, state: str) -> None:
+    def __call__(self, state: str, services: tuple[ServiceState, ...], run: ProvisionerState) -> None:
         now = evolve(
             self._initial,
             state=state,
             supervisor_pid=None if state == box_state.STOPPED else os.getpid(),
-            services=self._supervisor.service_states(),
-            provisioner=self._supervisor.provisioner_state(),
+            services=services,
+            provisioner=run,
         )
         if now != self._last:
             with suppress(OSError):  # a full disk: the next turn tries again
@@ -196,12 +215,8 @@ def _mark_stopped(state: Path) -> None:
     """Correct the state file after a supervisor that could not do it itself."""
     found = read_state(state)
     if found and found.state != box_state.STOPPED:
-        services = tuple(evolve(service, pid=None, state=box_state.STOPPED) for service in found.services)
-        write_state(evolve(found, state=box_state.STOPPED, supervisor_pid=None, services=services))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+        with suppress(OSError):  # a full disk: the file is a report, the lock tells the truth
+            write_state(box_state.stopped(found))
 
 
 def _ignore(_event: str) -> None:

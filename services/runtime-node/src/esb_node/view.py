@@ -24,7 +24,7 @@ def state_text(state: BoxState, now: datetime) -> str:
 def _headline(state: BoxState, now: datetime) -> str:
     if state.state == STOPPED:
         return f"box {state.state_dir} is down"
-    since = f" for {_duration(state.started_at, now)}" if state.started_at else ""
+    since = f", up for {_duration(state.started_at, now)}" if state.started_at else ""
     return f"box {state.state_dir} is {state.state}{since}: {state.urls.get('gateway', '')}"
 
 
@@ -44,7 +44,11 @@ def _line(cells: tuple[str, ...], widths: list[int], color: str | None = None) -
 
 
 def _details(state: BoxState) -> list[str]:
-    troubles = [f"{s.name}: {s.trouble}, see {s.log}" for s in state.services if s.trouble]
+    troubles = [
+        f"{s.name} {'was restarted: it ' if s.state == READY else ''}{s.trouble}, see {s.log}"
+        for s in state.services
+        if s.trouble
+    ]
     return [f"config  {state.config_dir}", f"images  {state.images_dir}", _provisioned(state), *troubles]
 
 

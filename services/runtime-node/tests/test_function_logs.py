@@ -1,0 +1,12 @@
+import pytest
+from esb_node.function_logs import readable
+
+
+def test_a_line_of_the_agent_is_time_request_and_line():
+    text = '{"time": "t", "worker": "w", "stream": "stdout", "request_id": "r", "line": "a  b"}'
+    assert readable(text) == f"t  r{' ' * 35}  a  b"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"line": "x"}', "plain words"])
+def test_what_is_no_line_of_the_agent_is_shown_as_it_is(text):
+    assert readable(text) == text
