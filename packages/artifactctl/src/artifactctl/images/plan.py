@@ -7,7 +7,7 @@ A Dockerfile that can't be built spoils its own image only; the plan carries the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
@@ -15,11 +15,9 @@ from artifact_contract.errors import (
     ArtifactError,
     FieldError,
     Kind,
-    PathError,
     Place,
     Problem,
     Severity,
-    raise_errors,
 )
 from artifact_contract.ids import EntryId
 from artifact_contract.runtime_config import (
@@ -32,23 +30,19 @@ from artifact_contract.tree import resolve_inside
 from artifact_contract.verify import RUNTIME_BASE
 from attrs import evolve, frozen
 
-from artifactctl.errors import DiskError, WorldError
+from artifactctl.errors import WorldError
 from artifactctl.images.bases import (
     ExternalBases,
     is_lambda_base,
     lambda_base_args,
     split_reference,
 )
-from artifactctl.images.context import Context
-from artifactctl.images.dockerfile import parse_dockerfile
-from artifactctl.images.ignore import IgnoreRules, parse_ignore
-from artifactctl.images.interpret import FindBase, Surroundings, interpret
 from artifactctl.images.recipe import Base, Platform, Recipe, lambda_platform
+from artifactctl.images.sources import ContextOf, read_error, read_recipe
 
 LAMBDA_BASE_DOCKERFILE = f"{RUNTIME_BASE}/runtime-hooks/python/docker/Dockerfile"
 
 _DEFAULT_ARCHITECTURE = "x86_64"
-_GENERATE_AGAIN = "generate the artifact again"
 
 
 @frozen
@@ -82,7 +76,7 @@ def plan_entry(
     `each` maps a function over many values; one that does so in threads makes it faster.
     """
     bases = EntryBases(entry, external)
-    context = _ContextOf(entry.root)
+    context = ContextOf(entry.root)
     functions = [with_defaults(one, entry.functions.defaults) for one in entry.functions.functions.values()]
     plans = each(lambda function: _plan_function(entry, function, bases, context), functions)
     planned = [plan for plan in plans if plan]
@@ -127,7 +121,7 @@ def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _plan_function(
-    entry: EntryFiles, function: Function, bases: EntryBases, context: _ContextOf
+    entry: EntryFiles, function: Function, bases: EntryBases, context: ContextOf
 ) -> ImagePlan | None:
     relative = f"functions/{function.name}/Dockerfile"
     path = entry.root / relative
@@ -137,33 +131,12 @@ def _plan_function(
             return None
         platform = _platform(entry, function)
         _check_reference(entry, function)
-        recipe = _recipe(entry.root, relative, context, bases.find, platform=platform)
+        recipe = read_recipe(entry.root, relative, context, bases.find, platform=platform)
     except (ArtifactError, WorldError) as error:
         return evolve(plan, error=error)
     except OSError as error:
-        return evolve(plan, error=_read_error(path, error))
+        return evolve(plan, error=read_error(path, error))
     return evolve(plan, recipe=recipe)
-
-
-def _recipe(
-    root: Path,
-    dockerfile: str,
-    context: Callable[[str], Context],
-    find_base: FindBase,
-    *,
-    platform: Platform,
-    build_args: Mapping[str, str] | None = None,
-) -> Recipe:
-    path = resolve_inside(root, dockerfile)
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        found = "a directory" if path.is_dir() else "nothing"
-        raise PathError(
-            [Problem(Place(str(path)), "", "a Dockerfile", found, _GENERATE_AGAIN, kind=Kind.PATH)]
-        ) from error
-    surroundings = Surroundings(context(dockerfile), find_base, platform, build_args or {})
-    return interpret(parse_dockerfile(data, str(path)), surroundings)
 
 
 def _platform(entry: EntryFiles, function: Function) -> Platform:
@@ -181,32 +154,6 @@ def _check_reference(entry: EntryFiles, function: Function) -> None:
     place = Place(str(entry.config_dir / FUNCTIONS_FILE))
     field = f"functions.{function.name}.image"
     raise ArtifactError([Problem(place, field, "an image reference", repr(function.image))])
-
-
-def _read_error(path: Path, error: OSError) -> DiskError:
-    return DiskError(Path(error.filename or path), "read", error)
-
-
-class _ContextOf:
-    """The build context for a Dockerfile: one for all, but for those with a `.dockerignore` of their own."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._contexts: dict[Path, Context] = {}
-        self._guard = Lock()
-
-    def __call__(self, dockerfile: str) -> Context:
-        with self._guard:
-            for ignore in (self._root / f"{dockerfile}.dockerignore", self._root / ".dockerignore"):
-                if ignore in self._contexts:
-                    return self._contexts[ignore]
-                if ignore.is_file():
-                    rules, problems = parse_ignore(
-                        ignore.read_text(encoding="utf-8", errors="replace"), str(ignore)
-                    )
-                    raise_errors(problems)
-                    return self._contexts.setdefault(ignore, Context(self._root, rules))
-            return self._contexts.setdefault(self._root, Context(self._root, IgnoreRules()))
 
 
 class EntryBases:
@@ -244,10 +191,10 @@ class EntryBases:
         try:
             base_root = resolve_inside(root, RUNTIME_BASE)
             args = lambda_base_args(ref)
-            recipe = _recipe(
+            recipe = read_recipe(
                 base_root,
                 below,
-                _ContextOf(base_root),
+                ContextOf(base_root),
                 self._without_lambda_base,
                 platform=platform,
                 build_args=args,
@@ -255,7 +202,7 @@ class EntryBases:
         except (ArtifactError, WorldError) as error:
             return evolve(plan, error=error)
         except OSError as error:
-            return evolve(plan, error=_read_error(Path(plan.dockerfile), error))
+            return evolve(plan, error=read_error(Path(plan.dockerfile), error))
         return evolve(plan, recipe=recipe)
 
     def _without_lambda_base(self, ref: str, platform: Platform) -> Base:

@@ -1,0 +1,78 @@
+"""From the disk to a recipe: a Dockerfile, and its build context with what `.dockerignore` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+
+from artifact_contract.errors import Kind, PathError, Place, Problem, raise_errors
+from artifact_contract.tree import resolve_inside
+
+from artifactctl.errors import DiskError
+from artifactctl.images.context import Context
+from artifactctl.images.dockerfile import parse_dockerfile
+from artifactctl.images.ignore import IgnoreRules, parse_ignore
+from artifactctl.images.interpret import FindBase, Surroundings, interpret
+from artifactctl.images.recipe import Platform, Recipe
+
+_GENERATE_AGAIN = "generate the artifact again"
+
+
+def read_recipe(
+    root: Path,
+    dockerfile: str,
+    context: Callable[[str], Context],
+    find_base: FindBase,
+    *,
+    platform: Platform,
+    build_args: Mapping[str, str] | None = None,
+) -> Recipe:
+    """The recipe of the Dockerfile at this path below `root`.
+
+    Raises:
+        ArtifactError: it is missing or can't be built; has all its problems.
+        OSError: something can't be read.
+    """
+    path = resolve_inside(root, dockerfile)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        found = "a directory" if path.is_dir() else "nothing"
+        raise PathError(
+            [Problem(Place(str(path)), "", "a Dockerfile", found, _GENERATE_AGAIN, kind=Kind.PATH)]
+        ) from error
+    surroundings = Surroundings(context(dockerfile), find_base, platform, build_args or {})
+    return interpret(parse_dockerfile(data, str(path)), surroundings)
+
+
+def read_error(path: Path, error: OSError) -> DiskError:
+    """A failure to read something of the artifact, most likely `path`."""
+    return DiskError(Path(error.filename or path), "read", error)
+
+
+class ContextOf:
+    """The build context for a Dockerfile: one for all, but for those with a `.dockerignore` of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._contexts: dict[Path, Context] = {}
+        self._guard = Lock()
+
+    def __call__(self, dockerfile: str) -> Context:
+        """The context of the Dockerfile at this path.
+
+        Raises:
+            ArtifactError: its `.dockerignore` is malformed.
+        """
+        with self._guard:
+            for ignore in (self._root / f"{dockerfile}.dockerignore", self._root / ".dockerignore"):
+                if ignore in self._contexts:
+                    return self._contexts[ignore]
+                if ignore.is_file():
+                    rules, problems = parse_ignore(
+                        ignore.read_text(encoding="utf-8", errors="replace"), str(ignore)
+                    )
+                    raise_errors(problems)
+                    return self._contexts.setdefault(ignore, Context(self._root, rules))
+            return self._contexts.setdefault(self._root, Context(self._root, IgnoreRules()))
