@@ -74,7 +74,7 @@ async def test_a_worker_that_is_gone_after_its_answer_is_replaced(setup, helpers
     assert target.pool.size == 0
 
 
-@pytest.mark.parametrize("never_reached", [WorkerUnreachedError("refused"), 409])
+@pytest.mark.parametrize("never_reached", [WorkerUnreachedError("refused"), 409, 410])
 async def test_a_call_that_never_reached_its_worker_goes_to_another_once(
     setup, agent, helpers, never_reached
 ):
@@ -82,7 +82,7 @@ async def test_a_call_that_never_reached_its_worker_goes_to_another_once(
         if seen.worker_id == "w1":
             if isinstance(never_reached, Exception):
                 raise never_reached
-            return helpers.answer({}, status=409)
+            return helpers.answer({}, status=never_reached)
         return helpers.answer("fine")
 
     invoker, target = setup(first_fails)

@@ -24,6 +24,7 @@ from esb_gateway.worker_channel import (
 )
 
 _BUSY = 409
+_ENDED = 410  # the worker had ended before the call reached its runtime
 _GRACE_SECONDS = (
     2.0  # the agent ends a call at the function's timeout; the gateway only when even that did not come
 )
@@ -132,6 +133,9 @@ class Invoker:
     def _settle(self, pool: Pool, worker: Worker, got: WorkerAnswer) -> Answer | None:
         if got.status == _BUSY:
             pool.retire(worker, "it holds a call this gateway did not give it, or is paused")
+            return None
+        if got.status == _ENDED:
+            pool.retire(worker, "it had ended before the call reached it")
             return None
         if got.gone is not None:
             pool.retire(worker, got.gone)
