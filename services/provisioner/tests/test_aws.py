@@ -97,9 +97,8 @@ def test_expiry_is_switched_on_and_off(tables):
 
 
 def test_a_refusal_carries_the_answer_of_the_store(tables):
-    tables.create(evolve(ORDERS, name="twice"))
-    with pytest.raises(StoreError, match="ResourceInUseException"):
-        tables.create(evolve(ORDERS, name="twice"))
+    with pytest.raises(StoreError, match="UpdateTimeToLive operation.*Table not found"):
+        tables.set_ttl("nobody", TimeToLive("expires", enabled=True))
 
 
 def test_a_bucket_is_made_and_its_rules_read_back_as_set(buckets):
@@ -143,3 +142,20 @@ def test_nobody_at_the_endpoint_is_unreachable():
         store = DynamoTables(connect("dynamodb", KEYS, url), lambda _: None)
         with pytest.raises(StoreUnreachableError):
             store.find("orders")
+
+
+def test_a_table_whose_first_answer_was_lost_is_there_the_second_time(tables):
+    tables.create(ORDERS)
+    tables.create(ORDERS)
+    assert differences(ORDERS, tables.find("orders")) == ()
+
+
+def test_a_call_without_keys_says_which_variables_hold_them(box_env, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, box_env[name])
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    client = connect("dynamodb", settings.Account("us-east-1"), box_env["AWS_ENDPOINT_URL"])
+    with pytest.raises(StoreError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        DynamoTables(client, lambda _: None).find("orders")

@@ -83,7 +83,7 @@ def test_an_unreadable_config_is_rejected(config, box_env):
 def test_a_missing_config_is_rejected(tmp_path, box_env):
     result = run(tmp_path / "nowhere", box_env)
     assert result.exit_code == 3
-    assert "functions.yml" in result.stderr
+    assert f"error: {tmp_path}/nowhere/functions.yml: " in result.stderr
 
 
 def test_without_an_endpoint_it_is_a_usage_error(config):

@@ -47,8 +47,8 @@ class DynamoTables:
         return None if answer is None else _table(answer["Table"])
 
     def create(self, table: Table) -> None:
-        """Make the table; one that appeared meanwhile is met again by the next run."""
-        _ask(lambda: self.client.create_table(**_creation(table)))
+        """Make the table; one that exists by now (a lost answer is asked for again) is waited for."""
+        _ask(lambda: self.client.create_table(**_creation(table)), missing={"ResourceInUseException"})
         _ask(
             lambda: self.client.get_waiter("table_exists").wait(
                 TableName=table.name, WaiterConfig=_ACTIVE_POLL
@@ -165,6 +165,10 @@ def _ask(call: Callable[[], T], *, missing: frozenset[str] | set[str] = frozense
         raise kind(str(error)) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         raise StoreUnreachableError(str(error)) from error
+    except exceptions.NoCredentialsError as error:
+        raise StoreError(
+            "no keys to call it with: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from error
     except exceptions.BotoCoreError as error:
         raise StoreError(str(error)) from error
 

@@ -12,5 +12,5 @@ class StoreUnreachableError(StoreError):
     """Nobody answered, or the answer was "not now": worth another try while the store starts."""
 
 
-class MissingEndpointError(Exception):
-    """No endpoint is configured, so a call would leave this machine for the public cloud."""
+class EndpointError(Exception):
+    """No usable endpoint is configured; without one a call would leave this machine for the public cloud."""

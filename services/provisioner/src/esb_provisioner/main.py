@@ -20,7 +20,7 @@ from artifact_contract.runtime_config import ResourcesConfig
 
 from esb_provisioner import report, settings
 from esb_provisioner.aws import DynamoTables, S3Buckets, connect
-from esb_provisioner.errors import MissingEndpointError, StoreUnreachableError
+from esb_provisioner.errors import EndpointError, StoreUnreachableError
 from esb_provisioner.provision import Result, provision_buckets, provision_tables
 from esb_provisioner.retry import Patience
 
@@ -62,7 +62,7 @@ def command(config_dir: Path, seconds: float, output: str) -> None:
         results = _provision(loaded.config.resources, os.environ, patience)
     except ArtifactError as error:
         _fail(str(error), report.REJECTED)
-    except MissingEndpointError as error:
+    except EndpointError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         _fail(f"{config_dir}: {error.strerror or error}", report.WORLD_FAILED)
@@ -98,7 +98,8 @@ def _notice(error: StoreUnreachableError, pause: float) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"Error: {message}", err=True)
+    for line in message.splitlines():
+        click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
     sys.exit(code)
 
 

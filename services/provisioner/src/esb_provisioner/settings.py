@@ -6,13 +6,15 @@ would go to an account on the internet, so that is refused by name of the variab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from esb_provisioner.errors import MissingEndpointError
+from esb_provisioner.errors import EndpointError
 
 DEFAULT_REGION = "us-east-1"
+_URL = re.compile(r"https?://[^/\s?#]+(/\S*)?", re.IGNORECASE)
 
 
 @frozen
@@ -36,12 +38,13 @@ def endpoint(variables: Mapping[str, str], service: str) -> str:
     """The URL of a service ("dynamodb", "s3"): its own variable, else the common one.
 
     Raises:
-        MissingEndpointError: neither is set.
+        EndpointError: neither is set, or what is set is no URL.
     """
-    own = f"AWS_ENDPOINT_URL_{service.upper()}"
-    url = variables.get(own) or variables.get("AWS_ENDPOINT_URL")
+    own, common = f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL"
+    name = own if variables.get(own) else common
+    url = variables.get(name)
     if not url:
-        raise MissingEndpointError(
-            f"neither {own} nor AWS_ENDPOINT_URL is set: the call would leave for the public cloud"
-        )
+        raise EndpointError(f"neither {own} nor {common} is set: the call would leave for the public cloud")
+    if not _URL.fullmatch(url):
+        raise EndpointError(f"{name}: expected a URL like http://127.0.0.1:5000, found {url!r}")
     return url
