@@ -201,6 +201,16 @@ def test_detached_it_reports_a_start_that_failed(box):
     assert not lock.is_held(box.state)
 
 
+def test_without_a_state_file_nothing_is_started(box):
+    (box.state / "box.json").mkdir()
+    box.add("one").up(detach=True)
+    code, told = box.end()
+    assert code == 4
+    assert told == f"error: {box.state}/box.json: Is a directory\n"
+    assert box.logs() == {"supervisor.log": ""}
+    assert not lock.is_held(box.state)
+
+
 def test_the_job_runs_for_each_generation_and_after_the_data_plane_came_back(box):
     summary = '{"summary": {"created": 1, "updated": 0, "existing": 0, "rejected": 0, "failed": 0}}'
     job = [sys.executable, "-c", f"print('''{summary}''')"]

@@ -41,11 +41,15 @@ def run_box(plan: Plan, seconds: float, descriptor: int, tell: Tell, announce: A
 
     `seconds` bounds the start; `tell` takes events as they happen; `announce` takes the outcome of the start:
     nothing when everything is ready, else what went wrong. `descriptor` is the lock's.
+
+    Raises:
+        OSError: the state file can't be written; nothing was started.
     """
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     lock.sign(descriptor, started_at)
-    ready_plan = evolve(plan, state=evolve(plan.state, started_at=started_at))
-    code = run_guarded(lambda: _supervise(ready_plan, seconds, descriptor, tell, announce))
+    signed = evolve(plan, state=evolve(plan.state, started_at=started_at))
+    write_state(signed.state)  # a box whose address can't be told is not started
+    code = run_guarded(lambda: _supervise(signed, seconds, descriptor, tell, announce))
     state = Path(plan.state.state_dir)
     _mark_stopped(state)
     remove_sockets(state)
