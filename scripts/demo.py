@@ -313,7 +313,7 @@ def main(tell: Callable[[], Caller] = tell_story) -> int:
         say("\ninterrupted; the box is stopped")
         return 130
     except (DemoError, subprocess.CalledProcessError) as error:
-        print(f"\n{paint('Error:', 'red')} {error}", file=sys.stderr)
+        print(f"\n{paint('error:', 'red')} {error}", file=sys.stderr)
         return 4
     took = f"{caller.calls} calls in {caller.seconds:.1f} s, everything in {time.monotonic() - began:.1f} s"
     if caller.failures:
