@@ -97,7 +97,7 @@ def test_expiry_is_switched_on_and_off(tables):
 
 
 def test_a_refusal_carries_the_answer_of_the_store(tables):
-    with pytest.raises(StoreError, match="UpdateTimeToLive operation.*Table not found"):
+    with pytest.raises(StoreError, match=r"UpdateTimeToLive operation.*Table not found"):
         tables.set_ttl("nobody", TimeToLive("expires", enabled=True))
 
 
