@@ -57,6 +57,8 @@ def install(place: Path) -> Path:
     call(
         *("pip", "install", "--quiet", "--compile-bytecode", "--python", place / "env" / "bin" / "python"),
         *("--find-links", place / "wheels", "--constraints", ROOT / "requirements.lock", "esb-cli"),
+        # A wheel of the same version may be in uv's cache from an earlier run.
+        *(word for package in ROOT.glob("packages/*") for word in ("--refresh-package", package.name)),
     )
     return place / "env" / "bin"
 

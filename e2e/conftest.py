@@ -48,6 +48,8 @@ def install(tmp_path_factory: pytest.TempPathFactory, uv: str, wheels: Path) -> 
         run(
             *(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", home / "bin" / "python"),
             *("--find-links", wheels, "--constraints", ROOT / "requirements.lock", *requirements),
+            # A wheel of the same version may be in uv's cache from an earlier run.
+            *(word for package in ROOT.glob("packages/*") for word in ("--refresh-package", package.name)),
         )
         return home / "bin"
 
