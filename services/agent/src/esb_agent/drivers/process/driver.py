@@ -5,7 +5,6 @@ end      a call times out, memory runs out, the process exits, or destroy ─▶
 """
 
 import asyncio
-import fcntl
 import os
 import secrets
 import shutil
@@ -14,7 +13,6 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import structlog
 from attrs import frozen
@@ -25,6 +23,7 @@ from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.client import KeeperClient
 from esb_agent.drivers.process.logs import LogFiles
 from esb_agent.drivers.process.payloads import crashed, destroyed
+from esb_agent.drivers.process.state_dir import StateDirectory, boot_id
 from esb_agent.drivers.process.worker import Paths, ProcessWorker
 from esb_agent.errors import (
     AgentError,
@@ -40,7 +39,6 @@ from esb_agent.unix_socket import SocketDirectory
 log = structlog.get_logger()
 EXIT_SECONDS = 5.0
 RECOVER_SECONDS = 1.0
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @frozen(kw_only=True)
@@ -64,31 +62,27 @@ class ProcessDriver:
 
     def __init__(self, config: ProcessConfig) -> None:
         self._config = config
-        self._state = config.state_dir
-        self._sockets = SocketDirectory(self._state)
-        self._images = ImageStore(config.layout, self._state / "rootfs")
-        self._logs = LogFiles(self._state / "logs", config.log_max_bytes, config.log_backups)
+        self._state = StateDirectory(config.state_dir)
+        self._sockets = SocketDirectory(config.state_dir)
+        self._images = ImageStore(config.layout, self._state.rootfs)
+        self._logs = LogFiles(self._state.logs, config.log_max_bytes, config.log_backups)
         self._keeper = KeeperClient(config.python, self._on_exit, self._on_keeper_lost)
         self._interpreter: launch.Interpreter | None = None
         # By worker id: all there are. By run: those whose process the keeper may still speak of.
         self._workers: dict[str, ProcessWorker] = {}
         self._runs: dict[str, ProcessWorker] = {}
         self._warned: set[str] = set()
-        self._lock: IO[str] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Take the state directory, end and remove what an earlier life left there, start the keeper."""
-        state = self._state
         try:
-            for directory in (state, state / "rootfs", state / "logs", state / "workers"):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _take(state / "agent.lock")
-            found = await asyncio.to_thread(leftovers.end_leftovers, state / "workers")
+            self._state.take()
+            found = await asyncio.to_thread(leftovers.end_leftovers, self._state.workers)
             self._sockets.make()
-            await asyncio.to_thread(self._images.clean, _boot_id())
+            await asyncio.to_thread(self._images.clean, boot_id())
         except OSError as error:
-            raise ConfigError(f"{state}: cannot be used as state directory: {error}") from error
+            raise ConfigError(f"{self._state.root}: cannot be used as state directory: {error}") from error
         if found:
             log.warning("leftovers of an earlier agent ended", processes=found)
         await self._start_keeper()
@@ -123,7 +117,7 @@ class ProcessDriver:
         return worker.view()
 
     def _paths(self, identity: Identity) -> Paths:
-        directory = self._state / "workers" / f"{identity.worker_id}.{secrets.token_hex(4)}"
+        directory = self._state.workers / f"{identity.worker_id}.{secrets.token_hex(4)}"
         return Paths(directory=directory, temporary=directory / "tmp", socket=self._sockets.new())
 
     async def _launch(self, worker: ProcessWorker) -> None:
@@ -207,7 +201,7 @@ class ProcessDriver:
 
     async def _recover(self) -> None:
         await self._keeper.stop()
-        await asyncio.to_thread(leftovers.end_leftovers, self._state / "workers")
+        await asyncio.to_thread(leftovers.end_leftovers, self._state.workers)
         while not self._interpreter:
             try:
                 await self._start_keeper()
@@ -289,29 +283,4 @@ class ProcessDriver:
         await self._keeper.stop()
         self._logs.close()
         self._sockets.remove()
-        if self._lock:
-            self._lock.close()
-
-
-def _boot_id() -> str:
-    """Another one after each start of the machine; "" where the kernel has none."""
-    try:
-        return BOOT_ID.read_text(encoding="ascii")
-    except OSError:
-        return ""
-
-
-def _take(path: Path) -> IO[str]:
-    """One agent a state directory: the lock goes with its holder, however that ends."""
-    file = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip()
-        file.close()
-        raise ConfigError(f"{path.parent}: another agent (pid {holder}) uses this state directory") from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+        self._state.release()
