@@ -24,12 +24,13 @@ from attrs import asdict
 from esb_node import box_state, lock
 from esb_node.box import LOG_NAMES, UpRequest, log_file, plan_box, require_parts
 from esb_node.box_state import BoxState, read_state
+from esb_node.detach import detach_box
 from esb_node.down import stop_box
 from esb_node.errors import NodeError, error_text
 from esb_node.files import make_private
 from esb_node.function_logs import function_log, functions_with_logs, readable
 from esb_node.logs import follow, last_lines
-from esb_node.up import detach_box, run_box
+from esb_node.up import run_box
 from esb_node.view import state_text
 
 DEFAULT_STATE = Path(".esb/box")

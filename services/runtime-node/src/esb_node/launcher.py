@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
+import socket
 import subprocess
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from esb_node import probes
 from esb_node.logs import open_log
 from esb_node.processes import signal_group, spawn
-from esb_node.specs import JobSpec, Probe, ServiceSpec, SocketProbe
+from esb_node.specs import HttpProbe, JobSpec, Probe, ServiceSpec, SocketProbe
+
+_PROBE_SECONDS = 1.0
 
 
 class Process(Protocol):
@@ -86,5 +90,31 @@ class RealLauncher:
             return RealProcess(spawn(spec.argv, spec.env, output, log))
 
     def is_ready(self, probe: Probe) -> bool:
-        """See `Launcher`."""
-        return probes.is_ready(probe)
+        """See `Launcher`; waits at most a second."""
+        match probe:
+            case HttpProbe(url):
+                return _answers(url)
+            case SocketProbe(path):
+                return _connects(str(path))
+
+
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=_PROBE_SECONDS)
+    try:
+        connection.request("GET", parts.path or "/")
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _connects(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_PROBE_SECONDS)
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+    return True

@@ -3,7 +3,7 @@ import socket
 import threading
 
 import pytest
-from esb_node.probes import is_ready
+from esb_node.launcher import RealLauncher
 from esb_node.specs import HttpProbe, SocketProbe
 
 
@@ -27,22 +27,22 @@ def server():
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (404, True), (500, False), (503, False)])
 def test_any_answer_but_a_server_error_is_ready(server, status, ready):
-    assert is_ready(HttpProbe(f"{server}/{status}")) is ready
+    assert RealLauncher().is_ready(HttpProbe(f"{server}/{status}")) is ready
 
 
 def test_nobody_listening_is_not_ready(tmp_path):
-    assert is_ready(HttpProbe("http://127.0.0.1:1/")) is False
-    assert is_ready(SocketProbe(tmp_path / "none.sock")) is False
+    assert RealLauncher().is_ready(HttpProbe("http://127.0.0.1:1/")) is False
+    assert RealLauncher().is_ready(SocketProbe(tmp_path / "none.sock")) is False
 
 
 def test_a_socket_left_behind_is_not_ready_and_one_that_listens_is(tmp_path):
     path = tmp_path / "a.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-        assert is_ready(SocketProbe(path)) is False
+        assert RealLauncher().is_ready(SocketProbe(path)) is False
         server.listen()
-        assert is_ready(SocketProbe(path)) is True
-    assert is_ready(SocketProbe(path)) is False
+        assert RealLauncher().is_ready(SocketProbe(path)) is True
+    assert RealLauncher().is_ready(SocketProbe(path)) is False
 
 
 def test_what_does_not_speak_http_is_not_ready():
@@ -55,5 +55,5 @@ def test_what_does_not_speak_http_is_not_ready():
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert is_ready(HttpProbe(f"http://127.0.0.1:{server.getsockname()[1]}/")) is False
+        assert RealLauncher().is_ready(HttpProbe(f"http://127.0.0.1:{server.getsockname()[1]}/")) is False
         thread.join()
