@@ -64,7 +64,8 @@ def measure(place: Path, artifactctl: Path, entries: int, functions: int) -> tup
     write_artifact(artifacts[1], entries, functions, "77e0aa51c3f4")
 
     def merge(artifact: Path) -> float:
-        command = [artifactctl, "merge", "--artifact", artifact / "artifact.yml", "--out", config]
+        manifest = artifact / "artifact.yml"
+        command: list[str | Path] = [artifactctl, "merge", "--artifact", manifest, "--out", config]
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - start

@@ -27,13 +27,13 @@ NODES = st.recursive(
 # Values as people and tools write them; a `|` stands for lines of text below.
 VALUES = st.sampled_from(
     r"""
-    || x |1|010|~|x y|x:y|"x"|'x'|[]|{}|[x, y]|{x: y, z: [1]}|PIPE|PIPE-|>|# c|x # c|"x" # c|'x' #c|'it''s'
-    |"a\tb"|"\u00e9"|-1|- x|(a)|x#y|é|x  y|"\e"|"x|x:|&a x|*a|!t x|x: y|@x|PIPE2|"x"y|x, y|---|...|%x|?
-    """.strip()
-    .replace("\n    ", "")
-    .replace("PIPE", "\0")
-    .split("|")
-).map(lambda value: value.replace("\0", "|"))
+    ¦¦x¦1¦010¦~¦x y¦x:y¦"x"¦'x'¦[]¦{}¦[x, y]¦{x: y, z: [1]}¦|¦|-¦>¦# c¦x # c¦"x" # c¦'x' #c
+    ¦'it''s'¦"a\tb"¦-1¦- x¦(a)
+    ¦"\u00e9"¦x#y¦é¦x  y¦"\e"¦"x¦x:¦&a x¦*a¦!t x¦x: y¦@x¦|2¦"x"y¦x, y¦---¦...¦%x¦?
+    """.replace("\n", "")
+    .replace("    ", "")
+    .split("¦")
+)
 KEYS = st.sampled_from(
     ["a", "b", "c", "d", "e", "f", '"g"', "'h'", "1", "null", "i j", "k/l", "<<", '"m: n"', "?"]
 )
@@ -77,7 +77,7 @@ def files(draw):
 FILES = files()
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(FILES)
 def test_what_it_accepts_is_what_the_precise_reader_reads(text):
     node = read_block(text.encode(), Memory())
@@ -121,7 +121,7 @@ def test_what_it_remembers_from_other_files_changes_nothing(texts):
         "a: é\nb: 日本\n",
         "a:   x  \nb:    \nc: y\n",
         "a: http://x:80/y#z\nb: a:b:c\nc: cron(0 * * * ? *)\n",
-        "functions:\n  api:\n    image: r:5010/x:y\n    environment:\n      A: 'yes'\n      B: ''\n      C:\n",
+        "functions:\n  api:\n    image: r:5/x:y\n    environment:\n      A: 'yes'\n      C:\n",
         "a: {}\nb: []\nc: ~\nd: null\ne: 010\nf: 1e3\ng: 0x10\n",
     ],
 )

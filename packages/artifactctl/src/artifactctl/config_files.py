@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from artifact_contract.codec import Reader, dump_json, dump_yaml, read_json, read_json_places, read_yaml
-from artifact_contract.config_types import (
+from artifact_contract.config_files import (
     CONFIG_FILES,
     FUNCTIONS_FILE,
     IMAGE_IMPORT_FILE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from artifact_contract.codec import MAX_BYTES, Reader
-from artifact_contract.config_types import CONFIG_FILES
+from artifact_contract.config_files import CONFIG_FILES
 from artifact_contract.errors import ArtifactError, Problem, Severity, error_for
 from artifact_contract.manifest import LoadedManifest
 from artifact_contract.models import Entry

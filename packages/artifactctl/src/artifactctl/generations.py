@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from artifact_contract.config_types import CONFIG_FILES
+from artifact_contract.config_files import CONFIG_FILES
 from artifact_contract.digests import file_digest
 from artifact_contract.loader import CURRENT_LINK, current_generation
 from attrs import asdict, field, frozen

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from artifact_contract.config_types import (
+from artifact_contract.config_files import (
     FUNCTIONS_FILE,
     IMAGE_IMPORT_FILE,
     RESOURCE_KEYS,

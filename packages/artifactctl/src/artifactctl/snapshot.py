@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from artifact_contract.codec import Reader
-from artifact_contract.config_types import CONFIG_FILES
+from artifact_contract.config_files import CONFIG_FILES
 from artifact_contract.errors import ArtifactError, Kind, Place, Problem, Severity
 from artifact_contract.loader import CURRENT_LINK
 from artifact_contract.nodes import Node

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from artifact_contract.config_types import CONFIG_FILES
+from artifact_contract.config_files import CONFIG_FILES
 from artifact_contract.errors import Place, Problem, Severity
 from artifact_contract.loader import CURRENT_LINK
 

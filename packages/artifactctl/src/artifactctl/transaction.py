@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from artifact_contract.codec import Reader
-from artifact_contract.config_types import CONFIG_FILES
+from artifact_contract.config_files import CONFIG_FILES
 from artifact_contract.errors import Problem, raise_errors
 from attrs import evolve, frozen
 
