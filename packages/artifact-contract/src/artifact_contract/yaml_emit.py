@@ -34,7 +34,11 @@ def _mapping(node: Mapping, first: str, indent: str, lines: list[str], keys: dic
             head = f"{indent}:"
         else:
             head = f"{start}{written}:"
-        _value(value, head, indent + "  ", lines, keys)
+        # most values are scalars: a call less for each of them is felt in a large config
+        if isinstance(value, Scalar):
+            lines.append(_scalar(value, head))
+        else:
+            _value(value, head, indent + "  ", lines, keys)
         start = indent
 
 

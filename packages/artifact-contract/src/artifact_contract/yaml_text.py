@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from json.encoder import encode_basestring
 
 from artifact_contract.nodes import resolves_to_string
@@ -18,6 +19,7 @@ _ESCAPED = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _SIMPLE_KEY = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*\Z")
 
 
+@lru_cache(maxsize=4096)
 def plain_fits(text: str) -> bool:
     """Whether this text can stand unquoted in block style; nothing at all can (it is a null)."""
     return bool(_SIMPLE.match(text)) or not _UNFIT.search(text)
