@@ -1,10 +1,12 @@
 """The gateway before a stub worker, beside the stub alone: requests per second, latency, what it adds.
 
-    python benchmarks/bench_gateway.py [--seconds 2] [--rounds 5] [--access-log on|off] [--stub-loop uvloop]
+    python benchmarks/bench_gateway.py [--seconds 2] [--rounds 5] [--access-log on|off] [--loop uvloop]
 
 Everything runs in one go on one machine: a stub worker, a stub agent and the gateway in processes of their
-own, the load from this one. The stub is a bare asyncio protocol with a real HTTP parser and one fixed answer.
-Rounds go from target to target, so that what else the machine does falls on all; figures are medians.
+own, the load from this one. The stub is a bare asyncio protocol with a real HTTP parser and one fixed answer,
+the load the same from the other side; `--loop` says on which event loop these two run, the gateway is always
+on uvloop. Rounds go from target to target, so that what else the machine does falls on all; a figure is the
+median of its rounds.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ ANSWER = b'{"statusCode":200,"headers":{"content-type":"application/json"},"body
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
 PAYLOAD = b'{"name":"world","items":[1,2,3],"nested":{"a":"b"}}'
 CONNECTIONS = (1, 32)
+LOOPS = {"asyncio": None, "uvloop": uvloop.new_event_loop}
 Figures = dict[str, float]
 Results = dict[tuple[str, int], list[Figures]]
 
@@ -163,15 +166,15 @@ def targets(worker_port: int, gateway_port: int) -> dict[str, tuple[int, bytes]]
     }
 
 
-def measure(aims: dict[str, tuple[int, bytes]], seconds: float, rounds: int) -> Results:
+def measure(aims: dict[str, tuple[int, bytes]], options: argparse.Namespace) -> Results:
     results: Results = {}
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=LOOPS[options.loop]) as runner:
         for port, request in aims.values():
             runner.run(load(port, request, max(CONNECTIONS), 0.5))
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for connections in CONNECTIONS:
                 for name, (port, request) in aims.items():
-                    figures = runner.run(load(port, request, connections, seconds))
+                    figures = runner.run(load(port, request, connections, options.seconds))
                     results.setdefault((name, connections), []).append(figures)
     return results
 
@@ -230,7 +233,7 @@ def all_warm(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def processes(directory: Path, access_log: str, stub_loop: str = "asyncio"):
+def processes(directory: Path, access_log: str, loop: str = "asyncio"):
     """Stubs and gateway, started in order; yields the ports of worker and gateway."""
     worker_port, gateway_port = free_port(), free_port()
     write_config(directory)
@@ -242,7 +245,7 @@ def processes(directory: Path, access_log: str, stub_loop: str = "asyncio"):
         "ESB_GATEWAY_ACCESS_LOG": access_log,
     }
     stub = [sys.executable, __file__, "--directory", str(directory), "--port", str(worker_port)]
-    stub += ["--stub-loop", stub_loop, "--role"]
+    stub += ["--loop", loop, "--role"]
     running = []
     with (directory / "gateway.log").open("wb") as log:
         try:
@@ -265,7 +268,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--access-log", choices=("on", "off"), default="on")
-    parser.add_argument("--stub-loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--loop", choices=tuple(LOOPS), default="asyncio", help="of stub and load")
     parser.add_argument("--json", action="store_true", help="print the raw figures")
     for internal in ("--role", "--directory", "--port"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
@@ -273,25 +276,18 @@ def main() -> None:
     if options.role == "agent":
         asyncio.run(serve_agent(options.directory))
     elif options.role == "worker":
-        loop_factory = uvloop.new_event_loop if options.stub_loop == "uvloop" else None
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=LOOPS[options.loop]) as runner:
             runner.run(serve_worker(options.directory, int(options.port)))
     with (
         tempfile.TemporaryDirectory() as name,
-        processes(Path(name), options.access_log, options.stub_loop) as ports,
+        processes(Path(name), options.access_log, options.loop) as ports,
     ):
-        results = measure(targets(*ports), options.seconds, options.rounds)
+        results = measure(targets(*ports), options)
     if options.json:
-        print(
-            json.dumps([{"target": name, "connections": n, "rounds": r} for (name, n), r in results.items()])
-        )
+        print(json.dumps([[*key, rounds] for key, rounds in results.items()]))
         return
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, one gateway process"
-    )
-    print(
-        f"access log {options.access_log}, stub on {options.stub_loop}'s loop, {options.rounds} rounds, medians"
-    )
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"access log {options.access_log}, stub and load on {options.loop}, {options.rounds} rounds")
     report(results)
 
 

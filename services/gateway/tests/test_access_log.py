@@ -46,14 +46,42 @@ async def test_every_request_is_one_json_line(gateway, agent, helpers):
     assert lines[3]["error"].startswith("UnknownRouteError")
 
 
+def line(now: float, seconds: float) -> dict[str, object]:
+    stream, later = io.BytesIO(), []
+    AccessLog(stream, lambda: now, soon=later.append).write({}, seconds)
+    later.pop()()
+    return json.loads(stream.getvalue())
+
+
 def test_the_time_of_a_line_is_utc_to_the_microsecond():
-    stream = io.BytesIO()
-    AccessLog(stream, lambda: 1_700_000_000.25).write({}, 0.0123456)
-    line = json.loads(stream.getvalue())
-    assert (line["timestamp"], line["duration_ms"]) == ("2023-11-14T22:13:20.250000Z", 12.346)
+    written = line(1_700_000_000.25, 0.0123456)
+    assert (written["timestamp"], written["duration_ms"]) == ("2023-11-14T22:13:20.250000Z", 12.346)
+
+
+def test_lines_of_one_turn_go_out_in_one_write():
+    stream, later = io.BytesIO(), []
+    log = AccessLog(stream, lambda: 0.0, soon=later.append)
+    for number in range(3):
+        log.write({"n": number}, 0.0)
+    assert (len(later), stream.getvalue()) == (1, b"")
+    later.pop()()
+    assert [json.loads(one)["n"] for one in stream.getvalue().splitlines()] == [0, 1, 2]
+    log.write({"n": 3}, 0.0)
+    assert len(later) == 1
+
+
+class Broken(io.BytesIO):
+    def write(self, data: bytes) -> int:
+        raise BrokenPipeError
+
+
+def test_a_log_nobody_reads_any_more_is_switched_off():
+    later = []
+    log = AccessLog(Broken(), lambda: 0.0, soon=later.append)
+    log.write({}, 0.0)
+    later.pop()()
+    assert not log.on
 
 
 def test_a_log_without_stream_is_off():
-    log = AccessLog(None, lambda: 0.0)
-    log.write({}, 1.0)
-    assert not log.on
+    assert not AccessLog(None, lambda: 0.0).on

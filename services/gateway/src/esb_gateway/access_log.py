@@ -5,6 +5,7 @@ Written past structlog's processors: they cost more than answering a request doe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,24 +31,43 @@ class Log(Protocol):
 
 
 class AccessLog:
-    """Writes to a binary stream; without one (`on` is false) callers don't even gather the fields."""
+    """Writes to a binary stream; without one (`on` is false) callers don't even gather the fields.
 
-    def __init__(self, stream: BinaryIO | None, now: Callable[[], float]) -> None:
+    Lines of one turn of the event loop go out together: `soon` runs what it is given in the next.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO | None,
+        now: Callable[[], float],
+        soon: Callable[[Callable[[], None]], object] = lambda work: asyncio.get_running_loop().call_soon(
+            work
+        ),
+    ) -> None:
         self._stream = stream
         self._now = now
+        self._soon = soon
+        self._lines: list[bytes] = []
         self.on = stream is not None
 
     def write(self, fields: dict[str, object], seconds: float) -> None:
         """Write the line of a finished request; `fields` is used up."""
-        if self._stream is None:
-            return
         now = self._now()
         fields["event"] = "request"
         fields["level"] = "info"
         fields["duration_ms"] = round(seconds * 1000, 3)
         fields["timestamp"] = f"{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
+        if not self._lines:
+            self._soon(self._flush)
+        self._lines.append(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _flush(self) -> None:
+        lines = b"".join(self._lines)
+        self._lines.clear()
+        if self._stream is None:
+            return
         try:
-            self._stream.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))
+            self._stream.write(lines)
             self._stream.flush()
         except OSError:  # whoever read the log is gone: answering goes on without it
             self.on = False

@@ -136,7 +136,8 @@ class _Connection(asyncio.Protocol):
         waiter: asyncio.Future[WorkerAnswer] = self._loop.create_future()
         self._waiter = waiter
         if len(body) < _JOIN_BELOW:
-            transport.write(head + body)
+            # In the next turn, with the writes of other calls: see http_server.py.
+            self._loop.call_soon(transport.write, head + body)
         else:
             transport.writelines((head, body))
         timer = self._loop.call_later(
