@@ -17,7 +17,7 @@ from artifact_contract.models import Entry, Manifest, SourceTemplate
 from artifact_contract.nodes import from_python
 from artifactctl.api import ApplyRequest, MergeRequest
 from artifactctl.disk import LocalDisk
-from artifactctl.generations import TEMPORARY
+from artifactctl.generations import TEMPORARY, generation_numbers, generation_path
 from artifactctl.transaction import apply, merge
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -185,6 +185,12 @@ class States:
         assert said == [said[0]] * 4
         assert config.functions.functions["api"].image == f"r/api:{max(said[0])}"
         return "+".join(sorted(said[0]))
+
+    def are_generations_whole(self):
+        """Whether each directory that has a generation's name has all its files."""
+        names = {*CONFIG_FILES, "ownership.json", "generation.json"}
+        kept = [generation_path(self.box.dir, number) for number in generation_numbers(self.box.dir)]
+        return all({file.name for file in path.iterdir()} == names for path in kept)
 
     def leftovers(self):
         return [name for name in self.box.names() if TEMPORARY in name]

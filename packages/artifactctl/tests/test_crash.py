@@ -74,6 +74,7 @@ def test_a_killed_apply_leaves_the_old_state_or_the_new_one(scenario, states, tm
         ended_by = children.run(lambda disk=disk: box.apply(states.version("1"), disk=disk, keep=1))
         said = states.what_it_says()
         assert said in {before, after}, f"killed at moment {moment}"
+        assert states.are_generations_whole(), f"killed at moment {moment}"
         seen.add(said)
         if not ended_by:
             break

@@ -175,6 +175,7 @@ def test_after_a_power_cut_the_old_state_or_the_new_one_is_there(scenario, state
                 box.dir = tmp_path / f"survived-{len(said)}" / "config"
                 put(survivors, box.dir.parent)
                 said[signature] = states.what_it_says()
+                assert states.are_generations_whole(), f"cut after {steps[:cut][-1:]}"
                 box.apply(states.version("2"), keep=1)
                 assert states.what_it_says() == after.replace("1", "2"), f"cut after {steps[:cut][-1:]}"
                 assert not states.leftovers()

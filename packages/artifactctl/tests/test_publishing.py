@@ -103,10 +103,10 @@ def test_the_newest_generations_stay_and_the_current_one_always(config_dir):
 def test_an_old_generation_that_cannot_be_removed_is_only_a_warning(config_dir):
     for number in (1, 2, 3):
         write_generation(config_dir, generation(number), FILES, DISK)
-    removed, problems = prune_generations(config_dir, 3, 0, FailingDisk("rename", "000001"))
-    assert removed == (2,)
-    assert "expected an old generation that can be removed" in str(problems[0])
-    assert generation_numbers(config_dir) == (1, 3)
+    removed, problems = prune_generations(config_dir, 3, 0, FailingDisk("rename", "000002"))
+    assert removed == (1,)
+    assert "expected old generations that can be removed, found" in str(problems[0])
+    assert generation_numbers(config_dir) == (2, 3)
 
 
 def test_leftovers_go_and_nothing_else_does(config_dir):

@@ -131,21 +131,24 @@ def prune_generations(
     What can't be removed is no reason to fail: what was applied is in force.
     """
     others = [number for number in generation_numbers(config_dir) if number != current]
-    removed: list[int] = []
+    doomed: dict[int, Path] = {}
     problems: list[Problem] = []
-    for number in others[: max(0, len(others) - keep)]:
-        path = generation_path(config_dir, number)
-        doomed = path.with_name(f"{TEMPORARY}{path.name}")
-        try:
-            # Renamed first: a generation that has its name is complete.
-            disk.rename(path, doomed)
-        except DiskError as error:
-            expected = "an old generation that can be removed"
-            problems.append(Problem(Place(str(path)), "", expected, str(error), "", Severity.WARNING))
-            continue
-        _remove(doomed, disk)
-        removed.append(number)
-    return tuple(removed), tuple(problems)
+    try:
+        for number in others[: max(0, len(others) - keep)]:
+            path = generation_path(config_dir, number)
+            target = path.with_name(f"{TEMPORARY}{path.name}")
+            disk.rename(path, target)
+            doomed[number] = target
+        if doomed:
+            # Only then is it taken apart: a generation that has its name is complete.
+            disk.sync(config_dir / GENERATIONS)
+    except DiskError as error:
+        place, expected = Place(str(config_dir / GENERATIONS)), "old generations that can be removed"
+        problems.append(Problem(place, "", expected, str(error), severity=Severity.WARNING))
+    else:
+        for path in doomed.values():
+            _remove(path, disk)
+    return tuple(doomed), tuple(problems)
 
 
 def next_number(config_dir: Path) -> int:

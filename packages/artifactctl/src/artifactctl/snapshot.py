@@ -16,9 +16,9 @@ from artifact_contract.errors import ArtifactError, Kind, Place, Problem, Severi
 from artifact_contract.loader import CURRENT_LINK
 from artifact_contract.nodes import Node
 from artifact_contract.parsed import Parsed
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from artifactctl.config_files import dump_files, parse_files
+from artifactctl.config_files import dump_files, parse_files, read_files
 from artifactctl.errors import ConfigDirError
 from artifactctl.generations import (
     current_number,
@@ -30,7 +30,7 @@ from artifactctl.generations import (
     read_generation,
 )
 from artifactctl.merging import Base
-from artifactctl.ownership import OWNERSHIP_FILE, Owner, Owners, parse_owners
+from artifactctl.ownership import OWNERSHIP_FILE, Owners, parse_owners
 from artifactctl.slots import Slots, to_slots
 
 _ATTEMPTS = 20
@@ -100,56 +100,40 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 
 def _read(config_dir: Path, reader: Reader, state: object) -> Snapshot:
     current = current_number(config_dir)
-    plain, missing = plain_files(config_dir), missing_links(config_dir)
-    files, owners, edited = _generation_files(config_dir, current)
-    replaced = {name: (config_dir / name).read_bytes() for name in plain}
-    adopt = current is None or any(files[name] != data for name, data in replaced.items())
-    if plain and adopt:
-        return _with_plain_files(
-            config_dir,
-            reader,
-            Snapshot(Base({}, owners), current, None, plain, missing, (), state),
-            files,
-            replaced,
-        )
-    nodes = _parse(files, config_dir / CURRENT_LINK, reader)
+    written = _read_generation_files(config_dir, current)
+    found = Snapshot(
+        current=current, plain=plain_files(config_dir), missing=missing_links(config_dir), state=state
+    )
+    by_hand = {name: (config_dir / name).read_bytes() for name in found.plain}
+    if by_hand and any(written.files.get(name) != data for name, data in by_hand.items()):
+        return _adopting(config_dir, reader, found, written, by_hand)
+    nodes = _parse(written.files, config_dir / CURRENT_LINK, reader, valid=not written.edited)
     slots = to_slots(nodes.value, keep_keyless=True).slots
-    return Snapshot(
-        base=Base(slots, _present(owners, slots)),
-        current=current,
-        plain=plain,
-        missing=missing,
-        warnings=tuple(_edited(config_dir, name, current) for name in edited)
-        + (nodes.warnings if edited else ()),
-        state=state,
+    notes = tuple(_edited(config_dir, name, current) for name in written.edited)
+    return evolve(
+        found, base=Base(slots, _present(written.owners, slots)), warnings=(*notes, *nodes.warnings)
     )
 
 
-def _with_plain_files(
-    config_dir: Path,
-    reader: Reader,
-    found: Snapshot,
-    files: Mapping[str, bytes],
-    replaced: Mapping[str, bytes],
+def _adopting(
+    config_dir: Path, reader: Reader, found: Snapshot, written: _Written, by_hand: Mapping[str, bytes]
 ) -> Snapshot:
     """A snapshot whose base has a person's files in place of the generation's.
 
     A key keeps its owner where the person left its value alone.
     """
-    content = {**dump_files({}), **files, **replaced}
+    content = {**dump_files({}), **written.files, **by_hand}
     nodes = _parse(content, config_dir, reader)
     slots = to_slots(nodes.value, keep_keyless=True).slots
-    before = to_slots(_parse(files, config_dir / CURRENT_LINK, reader).value, keep_keyless=True).slots
-    owners = {slot: owner for slot, owner in found.base.owners.items() if _same(slots, before, slot)}
+    before = _parse(written.files, config_dir / CURRENT_LINK, reader).value
+    slots_before = to_slots(before, keep_keyless=True).slots
+    owners = {slot: owner for slot, owner in written.owners.items() if _same(slots, slots_before, slot)}
     notes = tuple(_taken_over(config_dir, name) for name in found.plain)
-    return Snapshot(
+    return evolve(
+        found,
         base=Base(slots, owners),
-        current=found.current,
         adoption=Adoption(content, owners),
-        plain=found.plain,
-        missing=found.missing,
         warnings=(*notes, *nodes.warnings),
-        state=found.state,
     )
 
 
@@ -157,13 +141,19 @@ def _same(slots: Slots, before: Slots, slot: tuple[str, ...]) -> bool:
     return slot in slots and slot in before and slots[slot] == before[slot]
 
 
-def _generation_files(
-    config_dir: Path, current: int | None
-) -> tuple[dict[str, bytes], dict[tuple[str, ...], Owner], tuple[str, ...]]:
-    """The current generation's files, their owners, and which of them were edited in place."""
-    if current is None:
-        return {}, {}, ()
-    directory = generation_path(config_dir, current)
+@frozen
+class _Written:
+    """What a generation holds; `edited` are files that a person has changed in it since."""
+
+    files: Mapping[str, bytes] = field(factory=dict)
+    owners: Owners = field(factory=dict)
+    edited: tuple[str, ...] = ()
+
+
+def _read_generation_files(config_dir: Path, number: int | None) -> _Written:
+    if number is None:
+        return _Written()
+    directory = generation_path(config_dir, number)
     try:
         files = {name: (directory / name).read_bytes() for name in CONFIG_FILES}
         owners = parse_owners((directory / OWNERSHIP_FILE).read_bytes())
@@ -171,11 +161,16 @@ def _generation_files(
         raise ConfigDirError(f"{error.filename}: missing; roll back to another generation") from error
     except ValueError as error:
         raise ConfigDirError(f"{directory / OWNERSHIP_FILE}: not readable as ownership: {error}") from error
-    return files, owners, edited_files(config_dir, read_generation(config_dir, current))
+    return _Written(files, owners, edited_files(config_dir, read_generation(config_dir, number)))
 
 
-def _parse(files: Mapping[str, bytes], directory: Path, reader: Reader) -> Parsed[dict[str, Node]]:
+def _parse(
+    files: Mapping[str, bytes], directory: Path, reader: Reader, *, valid: bool = False
+) -> Parsed[dict[str, Node]]:
+    """The nodes of some files; `valid` ones are not checked again."""
     try:
+        if valid:
+            return Parsed(read_files(files, directory, reader))
         return parse_files(files, directory, reader)
     except ArtifactError as error:
         message = f"{directory}: not readable as a runtime config; correct it, or roll back"
