@@ -205,6 +205,15 @@ def test_a_reader_that_goes_away_is_no_failure_of_ours(box, states):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_a_name_that_the_terminal_cannot_show_is_no_failure(box, build):
+    path = build().entry("größe.yaml", functions=["größe", "大"]).write()
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    command = [*MAIN, "plan", "--artifact", path, "--out", f"{box.dir}\udcff"]
+    done = subprocess.run(command, capture_output=True, encoding="latin-1", env=environ, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "+ functions größe, \\u5927\n" in done.stdout
+
+
 def test_ctrl_c_while_waiting_leaves_everything_as_it_was(box, states, children, tmp_path):
     box.apply(states.version("0"))
     from filelock import FileLock

@@ -6,6 +6,7 @@ mistyped option cost nothing.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -110,6 +111,9 @@ def cli() -> None:
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal has no letters for is shown as well as it can be.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name="artifactctl")
     except KeyboardInterrupt:
