@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import grpc.aio
 import uvloop
@@ -60,8 +61,8 @@ class Caller(asyncio.Protocol):
         self.data = b""
         self.done = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
         self.send()
 
     def send(self) -> None:

@@ -25,7 +25,10 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import grpc.aio
 import httptools
@@ -47,8 +50,8 @@ class StubWorker(asyncio.Protocol):
     def __init__(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
 
-    def connection_made(self, transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
@@ -63,17 +66,25 @@ class StubAgent(agent_pb2_grpc.AgentServicer):
     def __init__(self, directory: str) -> None:
         self.directory = directory
 
-    async def EnsureWorker(self, request, context):  # noqa: N802 - the interface's name
+    async def EnsureWorker(  # noqa: N802 - the interface's name
+        self, request: agent_pb2.EnsureWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> agent_pb2.EnsureWorkerResponse:
         worker = agent_pb2.Worker(worker_id=request.worker_id, address=f"unix:{self.directory}/worker.sock")
         return agent_pb2.EnsureWorkerResponse(worker=worker, created=True)
 
-    async def DestroyWorker(self, request, context):  # noqa: N802 - the interface's name
+    async def DestroyWorker(  # noqa: N802 - the interface's name
+        self, request: agent_pb2.DestroyWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> agent_pb2.DestroyWorkerResponse:
         return agent_pb2.DestroyWorkerResponse(existed=True)
 
-    async def ListWorkers(self, request, context):  # noqa: N802 - the interface's name
+    async def ListWorkers(  # noqa: N802 - the interface's name
+        self, request: agent_pb2.ListWorkersRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> agent_pb2.ListWorkersResponse:
         return agent_pb2.ListWorkersResponse()
 
-    async def Health(self, request, context):  # noqa: N802 - the interface's name
+    async def Health(  # noqa: N802 - the interface's name
+        self, request: agent_pb2.HealthRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> agent_pb2.HealthResponse:
         return agent_pb2.HealthResponse(serving=True, driver="stub")
 
 
@@ -95,13 +106,13 @@ async def serve_agent(directory: str) -> None:
 class Client(asyncio.Protocol):
     """Sends the same request again as soon as it is answered, until the time is over; keeps the times."""
 
-    def __init__(self, request: bytes, done: asyncio.Future) -> None:
+    def __init__(self, request: bytes, done: asyncio.Future[None]) -> None:
         self.request, self.done = request, done
         self.times: list[float] = []
         self.parser = httptools.HttpResponseParser(self)
 
-    def connection_made(self, transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
 
     def start(self, until: float) -> None:
         self.until, self.sent = until, time.perf_counter()
@@ -121,7 +132,7 @@ class Client(asyncio.Protocol):
         else:
             self.finish(None)
 
-    def connection_lost(self, exc) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.finish(ConnectionError(str(exc)))
 
     def finish(self, error: Exception | None) -> None:
@@ -133,8 +144,7 @@ async def load(port: int, request: bytes, connections: int, seconds: float) -> F
     loop = asyncio.get_running_loop()
     waiting = [loop.create_future() for _ in range(connections)]
     pairs = [
-        await loop.create_connection(lambda done=done: Client(request, done), "127.0.0.1", port)
-        for done in waiting
+        await loop.create_connection(partial(Client, request, done), "127.0.0.1", port) for done in waiting
     ]
     started = time.perf_counter()
     for _, client in pairs:
@@ -213,10 +223,10 @@ def write_config(directory: Path) -> None:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
-def wait_for(check, what: str, seconds: float = 30) -> None:
+def wait_for(check: Callable[[], bool], what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
@@ -233,7 +243,7 @@ def all_warm(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def processes(directory: Path, access_log: str, loop: str = "asyncio"):
+def processes(directory: Path, access_log: str, loop: str = "asyncio") -> Iterator[tuple[int, int]]:
     """Stubs and gateway, started in order; yields the ports of worker and gateway."""
     worker_port, gateway_port = free_port(), free_port()
     write_config(directory)
