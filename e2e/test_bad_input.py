@@ -30,7 +30,7 @@ def test_wrong_input_gets_a_message_and_the_promised_exit_code(
     assert shown
     assert "Traceback" not in shown
     # the result of preparing images names each image, the failed ones too; nothing else has a result
-    assert outcome.stdout == "" or (case.group == "Images" and "1 failed" in outcome.stdout)
+    assert outcome.stdout == "" or (case.group == "Images" and " failed" in outcome.stdout)
     assert "s3cr3t" not in shown
     assert bad_input.state(tmp_path / "here" / "config") == bad_input.state(base / "config")
     leftovers = [path for name in (".tmp-*", ".write-*", ".esb-tmp-*") for path in tmp_path.rglob(name)]
