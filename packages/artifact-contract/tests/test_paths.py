@@ -25,7 +25,22 @@ def test_a_path_below_the_root_is_normalised(text: str, path: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *["", " ", ".", "./", "a/..", "..", "../a", "a/../../b", "a/../../root/b", "/", "/a", "//a"],
+        *[
+            "",
+            " ",
+            ".",
+            "./",
+            "a/..",
+            "..",
+            "../a",
+            "a/../../b",
+            "a/../../root/b",
+            "/",
+            "/a",
+            "//a",
+            " /",
+            "./C:/a",
+        ],
         *["C:/a", r"C:\a", r"a\b", r"..\a", "a\0b", "a\nb", "a\x7f"],
     ],
 )

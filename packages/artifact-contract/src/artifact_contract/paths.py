@@ -46,9 +46,12 @@ def parse_rel_path(text: str) -> RelPath:
             kept.pop()
         elif segment not in ("", "."):
             kept.append(segment)
-    if not kept:
+    normal = "/".join(kept)
+    if not normal.strip():
         raise _reject("a path below the artifact root", text, "the root itself can't be named here")
-    return RelPath("/".join(kept))
+    if _DRIVE.match(normal):
+        raise _reject("a path relative to the artifact root", text)
+    return RelPath(normal)
 
 
 def parse_root_path(text: str) -> RootPath:
