@@ -85,3 +85,9 @@ def test_platforms_come_from_lambda_architectures_and_from_texts() -> None:
         lambda_platform("mips")
     with pytest.raises(ValueError, match="a platform"):
         parse_platform("amd64")
+
+
+def test_images_that_differ_in_the_order_of_their_variables_have_different_inputs() -> None:
+    one, other = (recipe(ImageConfig(env=env)) for env in ({"A": "1", "B": "2"}, {"B": "2", "A": "1"}))
+    assert config_document(one, [DIGEST]) != config_document(other, [DIGEST])
+    assert one.inputs != other.inputs

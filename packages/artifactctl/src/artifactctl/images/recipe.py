@@ -112,7 +112,7 @@ class Recipe:
             "builder": BUILDER_VERSION,
             "platform": str(self.platform),
             "base": [self.base.name, self.base.inputs],
-            "config": asdict(self.config),
+            "config": {**asdict(self.config), "env": list(self.config.env.items())},
             "layers": [[layer.key, layer.created_by] for layer in self.layers],
         }
         return f"sha256:{sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()}"
