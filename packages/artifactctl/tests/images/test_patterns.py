@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatchcase
+
 import pytest
 from artifact_contract.errors import FieldError
 from artifactctl.images.patterns import compile_pattern, has_wildcards, match_segment, plain_name
@@ -67,3 +70,21 @@ def test_two_stars_match_any_number_of_directories(pattern: str, path: str, matc
 def test_a_pattern_without_wildcards_matches_itself_only(name: str) -> None:
     assert match_segment(name, name)
     assert not match_segment(name, name + "x")
+
+
+def test_many_stars_take_no_longer_than_few() -> None:
+    assert not match_segment("*a" * 40 + "*b", "a" * 250)
+    assert match_segment("*a" * 40 + "*b", "a" * 250 + "b")
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
+def test_stars_match_what_they_match_elsewhere(pattern: str, name: str) -> None:
+    assert match_segment(pattern, name) == fnmatchcase(name, pattern)
+
+
+@given(st.text("ab*/", max_size=8), st.text("ab/", max_size=8))
+def test_stars_among_directories_match_what_trying_everything_would(pattern: str, path: str) -> None:
+    plain = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?")
+    plain = re.sub(r"\\\*\\\*\Z", ".*", plain).replace(r"\*\*", "(?:.*/)?").replace(r"\*", "[^/]*")
+    found = compile_pattern(pattern, double_star=True).fullmatch(path)
+    assert bool(found) == bool(re.fullmatch(plain, path))

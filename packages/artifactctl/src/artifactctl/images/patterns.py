@@ -7,9 +7,14 @@ next one plain; `**`, in `.dockerignore` only, any number of directories.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from artifact_contract.errors import FieldError
+
+_STAR = "[^/]*"
+_ANYTHING = ".*"
+_DIRECTORIES = "(?:.*/)?"
 
 
 def has_wildcards(segment: str) -> bool:
@@ -48,9 +53,28 @@ def compile_pattern(pattern: str, *, double_star: bool = False) -> re.Pattern[st
         part, position = _next_part(pattern, position, double_star=double_star)
         parts.append(part)
     try:
-        return re.compile("".join(parts), re.DOTALL)
+        return re.compile("".join(_without_retries(parts)), re.DOTALL)
     except re.error as error:
         raise _malformed(pattern) from error
+
+
+def _without_retries(parts: Iterable[str]) -> list[str]:
+    """The parts, each `*` that another one follows tied to the first place where what is between them fits.
+
+    Any later place is the other one's to reach; a regular expression that tried them all would take ages.
+    """
+    kept: list[str] = []
+    star: int | None = None
+    for part in parts:
+        if part == _STAR and star is not None:
+            kept[star] = f"(?>{_STAR}?"
+            kept.append(")")
+        if part == _STAR:
+            star = len(kept)
+        elif part in (_ANYTHING, _DIRECTORIES):
+            star = None
+        kept.append(part)
+    return kept
 
 
 def _next_part(pattern: str, position: int, *, double_star: bool) -> tuple[str, int]:
@@ -58,10 +82,10 @@ def _next_part(pattern: str, position: int, *, double_star: bool) -> tuple[str, 
     if double_star and pattern.startswith("**", position):
         position += 2
         if position == len(pattern):
-            return ".*", position
-        return "(?:.*/)?", position + (pattern[position] == "/")
+            return _ANYTHING, position
+        return _DIRECTORIES, position + (pattern[position] == "/")
     if character == "*":
-        return "[^/]*", position + 1
+        return _STAR, position + 1
     if character == "?":
         return "[^/]", position + 1
     if character == "[":
