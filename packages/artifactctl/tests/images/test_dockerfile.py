@@ -96,3 +96,8 @@ def test_the_lines_of_a_here_document_are_no_instructions() -> None:
 def test_any_text_is_parsed_or_has_problems(text: str) -> None:
     dockerfile = parse_dockerfile(text.encode("utf-8", "replace"), "Dockerfile")
     assert dockerfile.problems or dockerfile.instructions
+
+
+def test_a_nul_character_is_no_text() -> None:
+    (problem,) = parse_dockerfile(b"FROM x\nENV A=\0\n", "Dockerfile").problems
+    assert str(problem) == "Dockerfile:2:1: Dockerfile: expected text, found a NUL character"

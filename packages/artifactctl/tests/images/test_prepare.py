@@ -369,3 +369,23 @@ def test_a_run_that_is_killed_at_any_step_leaves_the_old_or_the_new_state_and_th
     assert len(seen) > 8
     assert (seen[0], seen[-1]) == ("NAME = 'a'\n", "changed\n")
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "expected"),
+    [
+        (
+            f"FROM {BASE_REF}\nCOPY {'y' * 300} /x\n",
+            "a file or directory in the build context, found nothing",
+        ),
+        (f"FROM {BASE_REF}\nCOPY functions/a/src/ /{'y' * 300}/\n", "at most 4095 bytes, 255 a name"),
+        (f"FROM {BASE_REF}\nWORKDIR /{'y/' * 5000}\n", "at most 4095 bytes, 255 a name"),
+        (f"FROM {BASE_REF}\n{'#' * (1 << 20)}\n", "at most 1 MiB"),
+    ],
+)
+def test_what_is_too_long_is_the_artifacts_fault(
+    artifact: Artifact, layout: Path, dockerfile: str, expected: str
+) -> None:
+    artifact.entry().base().function("a", dockerfile)
+    with pytest.raises(ArtifactError, match=expected):
+        prepare(artifact, layout).raise_failures()

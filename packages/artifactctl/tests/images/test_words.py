@@ -114,3 +114,20 @@ def test_exec_form_is_json_and_anything_else_is_not() -> None:
     assert json_words("['a']") is None
     with pytest.raises(FieldError, match="strings"):
         json_words("[1]")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '["\\ud800"]', '["a\\u0000b"]'])
+def test_exec_form_that_no_process_can_be_given_is_refused(text: str) -> None:
+    with pytest.raises(FieldError):
+        json_words(text)
+
+
+def test_variables_that_double_each_time_end_before_the_memory_does() -> None:
+    with pytest.raises(FieldError, match="128 KiB"):
+        expand("$A" * 1000, {"A": "a" * 100_000}.get)
+
+
+def test_variables_inside_each_other_have_an_end() -> None:
+    assert expanded("${A:-" * 60 + "x" + "}" * 60)
+    with pytest.raises(FieldError, match="64"):
+        expanded("${B:-" * 5000 + "x" + "}" * 5000)

@@ -5,6 +5,7 @@ Nothing outside the directory is ever read, also not through symbolic links (con
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from artifactctl.images.tree import DIRECTORY_MODE, Content, FileEntry, FileKind
 
 _EXECUTABLE_MODE = 0o755
 _PLAIN_MODE = 0o644
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 # file_digest has a buffer of 256 KiB, which costs more than hashing most files of code
 _AT_ONCE = 256 * 1024
 
@@ -59,8 +61,10 @@ class Context:
             facts = os.lstat(self._on_disk(path))
         except UnicodeEncodeError as error:
             raise FieldError("file names in UTF-8", ascii(path)) from error
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
         if self._is_excluded(path, is_directory=stat.S_ISDIR(facts.st_mode)):
             return None
         if stat.S_ISDIR(facts.st_mode):

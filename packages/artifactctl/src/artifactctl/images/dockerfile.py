@@ -62,6 +62,11 @@ def parse_dockerfile(data: bytes, file: str) -> Dockerfile:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return Dockerfile(file, (), "\\", (Problem(Place(file, line), "Dockerfile", "UTF-8", "other bytes"),))
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        return Dockerfile(
+            file, (), "\\", (Problem(Place(file, line), "Dockerfile", "text", "a NUL character"),)
+        )
     parser = _Parser(file, [line.rstrip("\r") for line in text.split("\n")])
     parser.read_directives()
     instructions = tuple(parser.read_instructions())

@@ -97,7 +97,9 @@ class _Run:
 
     def __attrs_post_init__(self) -> None:
         self.globals = dict(_platform_args(self.surroundings.platform))
-        if not any(one.keyword == "FROM" for one in self.dockerfile.instructions):
+        instructions = self.dockerfile.instructions
+        # without any the parser has said what is wrong
+        if instructions and not any(one.keyword == "FROM" for one in instructions):
             self.problems.append(Problem(Place(self.dockerfile.file, 1), "FROM", "at least one FROM", "none"))
 
     def take(self, instruction: Instruction) -> None:

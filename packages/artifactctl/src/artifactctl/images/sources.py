@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from artifact_contract.errors import Kind, PathError, Place, Problem, raise_errors
-from artifact_contract.tree import resolve_inside
+from artifact_contract.tree import read_at, read_file, resolve_inside
 
 from artifactctl.errors import DiskError
 from artifactctl.images.context import Context
@@ -17,6 +17,7 @@ from artifactctl.images.interpret import FindBase, Surroundings, interpret
 from artifactctl.images.recipe import Platform, Recipe
 
 _GENERATE_AGAIN = "generate the artifact again"
+_LARGEST = 1 << 20
 
 
 def read_recipe(
@@ -36,11 +37,10 @@ def read_recipe(
     """
     path = resolve_inside(root, dockerfile)
     try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        found = "a directory" if path.is_dir() else "nothing"
+        data = read_at(path.name, path, None, limit=_LARGEST)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise PathError(
-            [Problem(Place(str(path)), "", "a Dockerfile", found, _GENERATE_AGAIN, kind=Kind.PATH)]
+            [Problem(Place(str(path)), "", "a Dockerfile", "nothing", _GENERATE_AGAIN, kind=Kind.PATH)]
         ) from error
     surroundings = Surroundings(context(dockerfile), find_base, platform, build_args or {})
     return interpret(parse_dockerfile(data, str(path)), surroundings)
@@ -70,9 +70,8 @@ class ContextOf:
                 if ignore in self._contexts:
                     return self._contexts[ignore]
                 if ignore.is_file():
-                    rules, problems = parse_ignore(
-                        ignore.read_text(encoding="utf-8", errors="replace"), str(ignore)
-                    )
+                    text = read_file(ignore, limit=_LARGEST).decode(errors="replace")
+                    rules, problems = parse_ignore(text, str(ignore))
                     raise_errors(problems)
                     return self._contexts.setdefault(ignore, Context(self._root, rules))
             return self._contexts.setdefault(self._root, Context(self._root, IgnoreRules()))

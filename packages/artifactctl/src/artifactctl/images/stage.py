@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from artifact_contract.errors import FieldError, Place, Problem, Severity
+from artifact_contract.errors import FieldError, Kind, Place, Problem, Severity
 from attrs import define, evolve, field
 
 from artifactctl.images.dockerfile import Instruction
@@ -29,6 +29,8 @@ from artifactctl.images.words import (
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _SHELL = ("/bin/sh", "-c")
 _SHOWN = 60
+_PATH_BYTES = 4095
+_NAME_BYTES = 255
 
 
 @define(eq=False)
@@ -63,8 +65,18 @@ class Stage:
         return expand(text, self.lookup, self.escape)
 
     def path(self, text: str) -> str:
-        """An absolute path; a relative one starts at the working directory."""
-        return posixpath.normpath(posixpath.join("/", self.config.workdir, text))
+        """An absolute path; a relative one starts at the working directory.
+
+        Raises:
+            FieldError: no file system could hold it.
+        """
+        path = posixpath.normpath(posixpath.join("/", self.config.workdir, text))
+        if len(path.encode()) > _PATH_BYTES or any(
+            len(name.encode()) > _NAME_BYTES for name in path.split("/")
+        ):
+            limits = f"a path of at most {_PATH_BYTES} bytes, {_NAME_BYTES} a name"
+            raise FieldError(limits, f"{path[:_SHOWN]}…", kind=Kind.PATH)
+        return path
 
     def warn(self, instruction: Instruction, expected: str, found: str, *, hint: str = "") -> None:
         """Note what is accepted and yet not done as written; `--strict` refuses it."""

@@ -18,8 +18,13 @@ from attrs import define
 Lookup = Callable[[str], str | None]
 
 _SPECIAL = "@*#?-$!0"
+# JSON can say what neither UTF-8 nor a process can hold.
+_NO_TEXT = re.compile("[\\0\ud800-\udfff]")
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 _PATTERN_OPERATORS = ("#", "%", "/", "^", ",", "@")
+# No process can be given a longer text; variables that name each other grow exponentially.
+_LONGEST = 128 * 1024
+_MOST_LEVELS = 64
 
 
 class UnsupportedError(FieldError):
@@ -30,7 +35,7 @@ def expand(text: str, lookup: Lookup, escape: str = "\\") -> str:
     """The text with variables replaced, quotes and escapes gone.
 
     Raises:
-        FieldError: a quote or a brace isn't closed, or `${VAR:?…}` finds nothing.
+        FieldError: a quote or a brace isn't closed, `${VAR:?…}` finds nothing, or the text is too much.
         UnsupportedError: an operator this builder doesn't know.
     """
     if not any(special in text for special in ("$", "'", '"', escape)):
@@ -93,7 +98,7 @@ def json_words(text: str) -> list[str] | None:
     """The exec form `["a", "b"]` as words, nothing when the text isn't a JSON array.
 
     Raises:
-        FieldError: an array of something else than strings.
+        FieldError: an array of something else than strings, or a string that is no text.
     """
     if not text.startswith("["):
         return None
@@ -101,8 +106,12 @@ def json_words(text: str) -> list[str] | None:
         found = json.loads(text)
     except ValueError:
         return None
+    except RecursionError as error:
+        raise FieldError("an array of strings", "arrays in arrays") from error
     if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
         raise FieldError("an array of strings", text)
+    if any(_NO_TEXT.search(word) for word in found):
+        raise FieldError("Unicode text", ascii(text))
     return found
 
 
@@ -112,6 +121,8 @@ class _Expansion:
     lookup: Lookup
     escape: str
     position: int = 0
+    levels: int = 0
+    taken: int = 0
 
     def until(self, stop: str) -> str:
         """Everything up to the stop character, which is taken too; up to the end without one."""
@@ -168,16 +179,23 @@ class _Expansion:
     def _variable(self) -> str:
         if self._peek() != "{":
             name = self._name()
-            return (self.lookup(name) or "") if name else "$"
+            return (self._value(name) or "") if name else "$"
         self._take()
         name = self._name()
         operator = self._take()
         if not name or not operator:
             raise FieldError("${NAME}", repr(self.text))
         if operator == "}":
-            return self.lookup(name) or ""
+            return self._value(name) or ""
         colon = operator == ":"
         return self._modified(name, self._take() if colon else operator, colon=colon)
+
+    def _value(self, name: str) -> str | None:
+        value = self.lookup(name)
+        self.taken += len(value or "")
+        if self.taken > _LONGEST:
+            raise FieldError(f"variables of at most {_LONGEST >> 10} KiB together", "more")
+        return value
 
     def _name(self) -> str:
         found = re.compile(r"[^\W\d]\w*|[1-9]\d*").match(self.text, self.position)
@@ -191,8 +209,12 @@ class _Expansion:
             if operator in _PATTERN_OPERATORS and not colon:
                 raise UnsupportedError("${NAME}, ${NAME:-x}, ${NAME:+x} or ${NAME:?x}", repr(self.text))
             raise FieldError("${NAME}, ${NAME:-x}, ${NAME:+x} or ${NAME:?x}", repr(self.text))
+        self.levels += 1
+        if self.levels > _MOST_LEVELS:
+            raise FieldError(f"at most {_MOST_LEVELS} variables inside each other", "more")
         word = self.until("}")
-        value = self.lookup(name)
+        self.levels -= 1
+        value = self._value(name)
         present = bool(value) if colon else value is not None
         if operator == "+":
             return word if present else ""
