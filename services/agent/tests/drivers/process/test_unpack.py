@@ -197,3 +197,12 @@ def test_what_is_no_layer_says_so(layout, tmp_path, data, message):
 def test_a_missing_layer_says_so(tmp_path):
     with pytest.raises(ImageBrokenError, match="cannot be read"):
         unpack_layer(Descriptor(Path("/nowhere"), "sha256:0", 0, ""), tmp_path)
+
+
+@pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh...", "d/.wh...", "d/.wh.."])
+def test_a_whiteout_hides_only_an_entry_of_its_own_directory(unpack, tar, tmp_path, name):
+    beside = tmp_path / "beside"
+    beside.write_text("stays")
+    with pytest.raises(ImageBrokenError, match="hides no entry"):
+        unpack(tar({"d/x": "1"}), tar({name: ""}))
+    assert beside.exists()

@@ -179,8 +179,11 @@ def _white_out(parent: Path, name: str) -> None:
     if name == OPAQUE:
         for entry in list(parent.iterdir()):
             _remove(entry)
-    else:
-        _remove(parent / name.removeprefix(WHITEOUT))
+        return
+    hidden = name.removeprefix(WHITEOUT)
+    if hidden in ("", ".", ".."):
+        raise ImageBrokenError(f"{name}: hides no entry of its directory")
+    _remove(parent / hidden)
 
 
 def _remove(path: Path) -> None:
