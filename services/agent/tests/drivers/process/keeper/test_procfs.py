@@ -60,3 +60,16 @@ def test_memory_is_summed(shell):
     parent, child = shell
     assert procfs.resident_bytes([parent, child]) > procfs.resident_bytes([child]) > 0
     assert procfs.resident_bytes([2**22 + 1]) == 0
+
+
+def test_a_process_out_of_reach_does_not_stop_the_signals_to_the_others(monkeypatch):
+    reached = []
+
+    def kill(pid, number):
+        if pid == 1:
+            raise PermissionError
+        reached.append(pid)
+
+    monkeypatch.setattr(os, "kill", kill)
+    procfs.send([1, 2], 9)
+    assert reached == [2]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from esb_agent.drivers.process.keeper.messages import Spawn
+from esb_agent.drivers.process.keeper.procfs import MARKER
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -65,7 +66,7 @@ def detach(keeper_pid: int, libc: ctypes.CDLL) -> None:
     if os.getppid() != keeper_pid:
         # It died before prctl could take effect.
         os._exit(1)
-    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -117,12 +118,30 @@ def execute(spawn: Spawn) -> NoReturn:
         os._exit(127)
 
 
+def mark(directory: str) -> None:
+    """Write the worker's mark where the kernel shows a process's environment, over the keeper's room for it.
+
+    That shows what a process was started with, whatever it did to its environment since; so what a fork
+    forks in turn, and detaches from itself, would else be known by nothing.
+    """
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_void_p
+    room = libc.getenv(MARKER.encode())
+    mark = os.fsencode(directory)
+    if room and len(mark) <= len(os.environb.get(MARKER.encode(), b"")):
+        ctypes.memmove(room, mark + b"\0", len(mark) + 1)
+
+
 def become(spawn: Spawn) -> None:
     """Become what `python -m MODULE ARGUMENT...` would be, without starting another interpreter.
 
     Returns, or raises SystemExit, when the function's process is to end; the interpreter then ends as it
     always does.
     """
+    # As an interpreter sets them at its start: writing to a closed connection is an error, not the end.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    mark(spawn.environment[MARKER])
     os.environ.clear()
     os.environ.update(spawn.environment)
     time.tzset()

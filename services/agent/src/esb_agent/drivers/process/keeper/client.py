@@ -1,6 +1,7 @@
 """The agent's end: ask the keeper, hear what became of workers. The only place that talks to it."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from esb_agent.drivers.process.keeper.messages import (
     decode,
     encode,
 )
+from esb_agent.drivers.process.keeper.procfs import MARKER
 from esb_agent.errors import BadRequestError, ConfigError, DriverError
 
 START_SECONDS = 20.0
@@ -181,7 +183,13 @@ def _start(python: str, agent: socket.socket) -> subprocess.Popen[bytes]:
         stdin=agent.fileno(),
         stdout=subprocess.DEVNULL,
         # Clean as a worker's: what the operator's shell holds is not for functions, and a fork inherits it.
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"},
+        env={
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TZ": ":UTC",
+            # Room for a fork's own, see `birth.mark`.
+            MARKER: " " * os.pathconf("/", "PC_PATH_MAX"),
+        },
         cwd="/",
         start_new_session=True,
     )

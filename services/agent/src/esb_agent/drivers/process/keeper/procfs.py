@@ -114,9 +114,9 @@ def members(leader: int, directory: str, strays: Iterable[int]) -> list[int]:
 
 
 def send(pids: Collection[int], number: int) -> None:
-    """Send a signal to each that is still there."""
+    """Send a signal to each that is still there; one that has become another user's is out of reach."""
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
