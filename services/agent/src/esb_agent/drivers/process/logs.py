@@ -19,6 +19,7 @@ READ_BYTES = 16 * 1024
 MAX_LINE_BYTES = 64 * 1024
 # What is read at the end of a call to have all that it printed.
 MAX_DRAIN_BYTES = 256 * 1024
+TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class LogFile:
@@ -129,11 +130,10 @@ class Capture:
             "stream": self._stream,
             "request_id": self._request_id(),
         }
-        texts = [
-            json.dumps({**head, "line": line.decode("utf-8", "replace")}, ensure_ascii=False)
-            for line in lines
-        ]
-        self._file.write(("\n".join(texts) + "\n").encode())
+        # A flood of short lines must not hold up the other workers' calls: the head is written once.
+        start = TO_JSON(head)[:-1] + ', "line": '
+        texts = [f"{start}{TO_JSON(line.decode('utf-8', 'replace'))}}}\n" for line in lines]
+        self._file.write("".join(texts).encode())
 
     def drain(self) -> None:
         """Read what is there now: called when a call ends, so that its output is told from the next one's."""
