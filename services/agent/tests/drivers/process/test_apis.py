@@ -142,3 +142,18 @@ def test_a_client_context_becomes_one_line_of_ascii():
     ]
     assert line.isascii()
     assert json.loads(line.partition(b": ")[2]) == {"custom": {"k": "ünï\u2028"}}
+
+
+async def test_json_too_deep_to_read_is_refused_or_replaced(sides):
+    to_runtime, to_worker, *_ = sides
+    deep = b"[" * 200_000
+    ((status, _, _),) = to_worker(**{"x_amz_client_context": base64.b64encode(deep)})
+    assert status == 400
+    assert to_runtime(b"POST", b"init/error", deep)[0][0] == 202
+
+
+@pytest.mark.parametrize("deadline", [b"9" * 400, b"9" * 5000])
+async def test_an_absurd_deadline_is_a_bad_call(sides, deadline):
+    _, to_worker, *_ = sides
+    ((status, _, _),) = to_worker(x_esb_deadline_ms=deadline)
+    assert status == 400

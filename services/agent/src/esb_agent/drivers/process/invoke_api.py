@@ -18,6 +18,7 @@ PATH = b"/2015-03-31/functions/function/invocations"
 # The gateway holds callers to Lambda's 6 MB; this bound only keeps one of them from filling the agent's
 # memory.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_DEADLINE_DIGITS = 16
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -89,7 +90,7 @@ def granted_seconds(deadline_ms: bytes | None, timeout: float, now: float) -> fl
     """The function's timeout, or less when the caller gives up earlier."""
     if deadline_ms is None:
         return timeout
-    if not deadline_ms.isdigit():
+    if not deadline_ms.isdigit() or len(deadline_ms) > MAX_DEADLINE_DIGITS:
         raise BadCallError("X-Esb-Deadline-Ms: expected milliseconds since 1970")
     return max(0.0, min(timeout, int(deadline_ms) / 1000 - now))
 
@@ -104,6 +105,6 @@ def json_line(headers: Mapping[bytes, bytes], name: bytes, runtime_name: bytes) 
         return []
     try:
         text = json.dumps(json.loads(base64.b64decode(value, validate=True)))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise BadCallError(f"{name.decode()}: expected base64 of JSON") from error
     return [b"%b: %b\r\n" % (runtime_name, text.encode())]

@@ -69,7 +69,7 @@ def error_body(request: Request) -> bytes:
     try:
         if isinstance(json.loads(request.body), dict):
             return request.body
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     kind = request.headers.get(b"lambda-runtime-function-error-type", b"Runtime.Unknown")
     return error_json(kind.decode("latin-1"), request.body[:1024].decode("utf-8", "replace"))
