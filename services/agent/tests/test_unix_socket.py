@@ -89,3 +89,10 @@ def test_no_path_is_given_twice(short):
     directory.make()
     assert len({directory.new() for _ in range(1000)}) == 1000
     directory.remove()
+
+
+def test_the_umask_of_the_process_is_left_alone_by_workers_sockets(short, monkeypatch):
+    # Threads unpack images meanwhile, and would make directories nobody can enter.
+    monkeypatch.setattr(os, "umask", lambda mode: pytest.fail("the umask is every thread's"))
+    bind(short / "a.sock").close()
+    assert stat.S_IMODE((short / "a.sock").stat().st_mode) == 0o600

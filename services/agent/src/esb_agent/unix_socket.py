@@ -50,7 +50,10 @@ def claim(path: Path) -> None:
 
 @contextmanager
 def private_umask() -> Iterator[None]:
-    """Sockets bound in here have mode 0600 from their first moment."""
+    """Sockets bound in here have mode 0600 from their first moment.
+
+    For the start only: no thread makes files yet.
+    """
     before = os.umask(PRIVATE)
     try:
         yield
@@ -62,8 +65,9 @@ def bind(path: Path) -> socket.socket:
     """A listening socket with mode 0600, not blocking."""
     listener = socket.socket(socket.AF_UNIX)
     try:
-        with private_umask():
-            listener.bind(str(path))
+        # Not by the umask: that is the whole process's, and threads unpack images meanwhile.
+        os.fchmod(listener.fileno(), 0o600)
+        listener.bind(str(path))
         listener.listen(64)
         listener.setblocking(False)
     except OSError:
