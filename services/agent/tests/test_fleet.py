@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from esb_agent.errors import (
     BadRequestError,
+    InitFailedError,
     NotOwnerError,
     StoppingError,
     WorkerConflictError,
@@ -137,3 +138,27 @@ def test_a_specs_digest_does_not_depend_on_the_order_of_its_environment(environm
         one.digest()
         != FunctionSpec(name="f", image="i", timeout_ms=timeout + 1, environment=environment).digest()
     )
+
+
+async def test_who_waited_while_the_agent_was_stopped_gets_no_worker(fleet, driver):
+    started, go = asyncio.Event(), asyncio.Event()
+    create = driver.create
+
+    async def slow(identity, spec):
+        started.set()
+        await go.wait()
+        raise InitFailedError("destroyed")
+
+    driver.create = slow
+    first = asyncio.create_task(fleet.ensure(MINE, SPEC))
+    await started.wait()
+    second = asyncio.create_task(fleet.ensure(MINE, SPEC))
+    await asyncio.sleep(0)
+    driver.create = create
+    await fleet.close()
+    go.set()
+    with pytest.raises(InitFailedError):
+        await first
+    with pytest.raises(StoppingError):
+        await second
+    assert driver.workers == {}

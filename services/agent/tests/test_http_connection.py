@@ -1,7 +1,7 @@
 """Requests in, answers out, over a transport in memory."""
 
 import pytest
-from esb_agent.http_connection import Connection
+from esb_agent.http_connection import MAX_CLIENTS, MAX_HEADER_BYTES, Clients, Connection
 
 
 class Transport:
@@ -50,7 +50,7 @@ def handler():
 @pytest.fixture
 def open_connection(handler):
     def make(limit=1000, **kwargs):
-        connection = Connection(handler, limit, **kwargs)
+        connection = Connection(Clients(handler, limit, **kwargs))
         transport = Transport()
         connection.connection_made(transport)
         return connection, transport
@@ -166,7 +166,41 @@ def test_a_bug_in_a_handler_is_not_taken_for_a_broken_request(handler):
         raise KeyError("bug")
 
     handler.on_request = broken
-    connection = Connection(handler, 10)
+    connection = Connection(Clients(handler, 10))
     connection.connection_made(Transport())
     with pytest.raises(KeyError, match="bug"):
         connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+
+
+def test_a_request_with_too_large_headers_is_not_heard(open_connection, handler):
+    connection, transport = open_connection()
+    connection.data_received(b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_HEADER_BYTES + b"\r\n\r\n")
+    assert transport.closed
+    assert not handler.requests
+
+
+def test_one_client_too_many_is_cut_off_until_another_leaves(handler):
+    clients = Clients(handler, 10)
+
+    def connect():
+        connection, transport = clients.connection(), Transport()
+        connection.connection_made(transport)
+        return connection, transport
+
+    connected = [connect() for _ in range(MAX_CLIENTS)]
+    assert not any(transport.closed for _, transport in connected)
+    refused, transport = connect()
+    assert transport.closed
+    refused.connection_lost(None)
+    assert connect()[1].closed
+    connected[0][0].connection_lost(None)
+    assert not connect()[1].closed
+
+
+def test_all_clients_are_let_go_together(handler):
+    clients = Clients(handler, 10)
+    transports = [Transport(), Transport()]
+    for transport in transports:
+        clients.connection().connection_made(transport)
+    clients.close()
+    assert all(transport.closed for transport in transports)

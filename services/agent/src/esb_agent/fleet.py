@@ -55,11 +55,11 @@ class Fleet:
             StoppingError, BadRequestError, NotOwnerError, WorkerConflictError, and what `Driver.create`
             raises.
         """
-        if self._stopping:
-            raise StoppingError("the agent is stopping")
         check_identity(identity)
         check_spec(spec)
         async with self._ensuring.setdefault(identity.worker_id, asyncio.Lock()):
+            if self._stopping:
+                raise StoppingError("the agent is stopping")
             worker = await self._driver.find(identity.worker_id)
             if worker:
                 _check_owner(worker, identity.owner_id)

@@ -23,6 +23,8 @@ PHRASES = {
 STATUS_LINES = {status: b"HTTP/1.1 %d %s\r\n" % (status, phrase) for status, phrase in PHRASES.items()}
 # The runtime client may report a function's error with up to 1 MiB of it in a header.
 MAX_HEADER_BYTES = 1024 * 1024 + 64 * 1024
+# A caller or a runtime needs one or two; a function that opens more must not use up the agent's descriptors.
+MAX_CLIENTS = 64
 # Below this, one write of a joined copy is cheaper than two writes.
 JOIN_BYTES = 64 * 1024
 
@@ -64,18 +66,41 @@ def admit_all(_transport: asyncio.Transport) -> bool:
     return True
 
 
-class Connection(asyncio.Protocol):
-    """One client of a handler; bodies of at most `limit` bytes.
+class Clients:
+    """All clients of one server: at most `MAX_CLIENTS` at once, let go together.
 
-    A client `admit` refuses is cut off unheard.
+    Bodies of at most `limit` bytes; a client `admit` refuses, or one too many, is cut off unheard.
     """
 
     def __init__(
         self, handler: Handler, limit: int, admit: Callable[[asyncio.Transport], bool] = admit_all
     ) -> None:
-        self._handler = handler
-        self._limit = limit
+        self.handler = handler
+        self.limit = limit
+        self.open: set[Connection] = set()
         self._admit = admit
+
+    def connection(self) -> "Connection":
+        """For a client that comes now."""
+        return Connection(self)
+
+    def admits(self, transport: asyncio.Transport) -> bool:
+        """Whether there is room for this one, and it may ask."""
+        return len(self.open) < MAX_CLIENTS and self._admit(transport)
+
+    def close(self) -> None:
+        """Close all, once everything written is sent."""
+        for connection in list(self.open):
+            connection.close()
+
+
+class Connection(asyncio.Protocol):
+    """One client of a server."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._handler = clients.handler
+        self._limit = clients.limit
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._asking = False
@@ -92,14 +117,16 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The peer is there."""
         transport = cast(asyncio.Transport, transport)
-        if self._admit(transport):
+        if self._clients.admits(transport):
             self._transport = transport
+            self._clients.open.add(self)
         else:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone; what it asked for goes on without it."""
         self._transport = None
+        self._clients.open.discard(self)
         self._handler.on_gone(self)
 
     def data_received(self, data: bytes) -> None:
@@ -146,8 +173,9 @@ class Connection(asyncio.Protocol):
         oversized = self._body_bytes > self._limit
         request = Request(self._parser.get_method(), self._path, self._headers, b"".join(self._chunks))
         self._reset()
-        if self._asking or self._transport is None:
-            # A second request before the answer to the first: answers could not be told apart.
+        if self._asking or self._transport is None or self._transport.is_closing():
+            # Closed for its headers; or a second request before the answer to the first: which answer is
+            # whose could not be told.
             self.close()
             return
         self._asking = True

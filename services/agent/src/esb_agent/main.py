@@ -88,10 +88,11 @@ async def run(config: Config) -> None:
         log.info("agent stopping")
         # First no new workers; then the calls in flight; then what is left.
         stopping = asyncio.create_task(server.stop(GRACE_SECONDS))
+        # While the state directory is still held: afterwards the path may be another agent's.
+        config.socket.unlink(missing_ok=True)
         await fleet.close()
         await stopping
         if metrics:
             metrics.close()
-        config.socket.unlink(missing_ok=True)
     finally:
         await fleet.close()

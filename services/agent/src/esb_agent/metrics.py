@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from esb_agent.drivers.port import Driver
 from esb_agent.errors import AgentError, ConfigError
-from esb_agent.http_connection import Connection, Peer, Request
+from esb_agent.http_connection import Clients, Peer, Request
 from esb_agent.model import Worker, WorkerMetrics
 
 PLAIN = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
@@ -89,9 +89,9 @@ class MetricsApi:
 
 async def serve_metrics(driver: Driver, port: int) -> asyncio.Server:
     """Serve on 127.0.0.1. Raises ConfigError when the port is taken."""
-    api = MetricsApi(driver)
+    clients = Clients(MetricsApi(driver), 0)
     try:
-        return await asyncio.get_running_loop().create_server(lambda: Connection(api, 0), "127.0.0.1", port)
+        return await asyncio.get_running_loop().create_server(clients.connection, "127.0.0.1", port)
     except OSError as error:
         raise ConfigError(
             f"ESB_AGENT_METRICS_PORT: port {port} cannot be listened on: {error.strerror}"

@@ -8,11 +8,13 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from esb_agent.drivers.process import driver, leftovers, watch
 from esb_agent.drivers.process.keeper import procfs
-from esb_agent.errors import BadRequestError, ImageNotFoundError, InitFailedError
+from esb_agent.errors import BadRequestError, DriverError, ImageNotFoundError, InitFailedError
 from esb_agent.model import WorkerState
 
 ECHO = "def handler(event, context): return event"
@@ -249,6 +251,21 @@ class TestForks:
         assert one[0] != other[0]
         assert one[1] != other[1]
 
+    async def test_signals_are_as_an_interpreter_has_them(self, box, call):
+        worker = await box.worker(
+            "import os, signal\n"
+            "def handler(event, context):\n"
+            "    reader, writer = os.pipe()\n"
+            "    os.close(reader)\n"
+            "    try: os.write(writer, b'x')\n"
+            "    except BrokenPipeError: return [str(signal.getsignal(n)) for n in (1, 2, 13, 15, 17)]"
+        )
+        hangup, interrupt, pipe, terminate, child = (await call(worker)).json()
+        assert "default_int_handler" in interrupt
+        assert (hangup, pipe, terminate, child) == tuple(
+            str(handler) for handler in (signal.SIG_DFL, signal.SIG_IGN, signal.SIG_DFL, signal.SIG_DFL)
+        )
+
     async def test_exit_handlers_run_and_a_background_thread_does_not_keep_it(self, box, call, until):
         worker = await box.worker(
             "import atexit, sys, threading\n"
@@ -273,6 +290,55 @@ class TestKeeperLoss:
         await until(lambda: box.driver._interpreter)
         assert (await state_of(box, worker)).state is WorkerState.EXITED
         assert (await call(await box.more(worker.image), 0)).json() == 0
+
+    async def test_a_recovery_that_fails_is_tried_again(self, box, until, monkeypatch):
+        failures = [OSError(24, "Too many open files")]
+        end_leftovers = leftovers.end_leftovers
+
+        def failing_once(workers):
+            if failures:
+                raise failures.pop()
+            return end_leftovers(workers)
+
+        monkeypatch.setattr(leftovers, "end_leftovers", failing_once)
+        monkeypatch.setattr(driver, "RECOVER_SECONDS", 0.01)
+        os.kill(box.driver._keeper.pid, signal.SIGKILL)
+        await until(lambda: not failures and box.driver._interpreter)
+
+
+class TestWatch:
+    async def test_a_look_that_fails_does_not_end_the_watch(self, box, call, monkeypatch, until):
+        failures = [OSError(24, "Too many open files")]
+        check = watch.check_memory
+
+        def failing_once(workers, orphans):
+            if failures:
+                raise failures.pop()
+            return check(workers, orphans)
+
+        monkeypatch.setattr(watch, "check_memory", failing_once)
+        worker = await box.worker(
+            "import time\ndef handler(event, context):\n    x = bytearray(300 * 1024 * 1024); time.sleep(30)",
+            memory_mb=128,
+        )
+        assert (await call(worker)).gone == "oom"
+        assert not failures
+
+    async def test_a_worker_that_finds_no_descriptors_leaves_none_open(self, box, monkeypatch):
+        pipe2, made = os.pipe2, []
+
+        def one_only(flags):
+            if made:
+                raise OSError(24, "Too many open files")
+            made.extend(pipe2(flags))
+            return tuple(made)
+
+        monkeypatch.setattr(os, "pipe2", one_only)
+        with pytest.raises(DriverError, match="Too many open files"):
+            await box.worker(ECHO)
+        for fd in made:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(fd)
 
 
 class TestInitialisation:
@@ -433,6 +499,25 @@ class TestEndings:
         await box.driver.destroy(worker.identity.worker_id)
         await until(lambda: not any(alive(pid) for pid in pids))
 
+    async def test_forks_that_detach_themselves_are_killed(self, box, call, until):
+        worker = await box.worker(
+            "import os, time\n"
+            "def handler(event, context):\n"
+            "    reader, writer = os.pipe()\n"
+            "    if os.fork() == 0:\n"
+            "        os.setsid()\n"
+            "        if os.fork() == 0:\n"
+            "            os.write(writer, str(os.getpid()).encode())\n"
+            "            time.sleep(1000)\n"
+            "        os._exit(0)\n"
+            "    os.wait()\n"
+            "    return int(os.read(reader, 99))"
+        )
+        daemon = (await call(worker)).json()
+        assert (await box.driver.metrics(worker.identity.worker_id)).processes == 2
+        await box.driver.destroy(worker.identity.worker_id)
+        await until(lambda: not alive(daemon))
+
     async def test_children_that_survive_a_crash_are_killed(self, box, call, until):
         worker = await box.worker(
             "import os, subprocess\n"
@@ -452,6 +537,13 @@ class TestEndings:
         await box.driver.destroy(worker.identity.worker_id)
         answer = await running
         assert (answer.status, answer.error, answer.gone) == (200, "Unhandled", "exit")
+
+    async def test_clients_of_a_destroyed_worker_are_let_go(self, box):
+        worker = await box.worker(ECHO)
+        reader, writer = await asyncio.open_unix_connection(worker.address.removeprefix("unix:"))
+        await box.driver.destroy(worker.identity.worker_id)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
 
     async def test_nothing_is_left_of_a_destroyed_worker(self, box, call):
         worker = await box.worker(ECHO)
@@ -542,3 +634,25 @@ class TestMeasures:
     async def test_how_long_the_start_took_is_known(self, box):
         worker = await box.worker("import time; time.sleep(0.2)\n" + ECHO)
         assert 200 <= worker.init_ms < 10_000
+
+
+class TestStopping:
+    async def test_an_idle_worker_takes_no_call_while_others_finish_theirs(self, box, call, until):
+        object.__setattr__(box.driver._config, "drain_seconds", 10.0)
+        busy = await box.worker("import time\ndef handler(event, context): time.sleep(0.5); return event")
+        idle = await box.worker(ECHO)
+        running = asyncio.create_task(call(busy, 1))
+        await until(lambda: box.driver._workers[busy.identity.worker_id].state is WorkerState.BUSY)
+        closing = asyncio.create_task(box.driver.close())
+        await asyncio.sleep(0)
+        # Or its socket is gone already: the call was as surely not taken.
+        with suppress(OSError):
+            assert (await call(idle, 2)).status == 410
+        assert (await running).json() == 1
+        await closing
+
+    async def test_closing_twice_leaves_the_next_agent_alone(self, box):
+        await box.driver.close()
+        (box.state / "s").mkdir()
+        await box.driver.close()
+        assert (box.state / "s").is_dir()

@@ -73,6 +73,7 @@ class ProcessDriver:
         self._runs: dict[str, ProcessWorker] = {}
         self._warned: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def start(self) -> None:
         """Take the state directory, end and remove what an earlier life left there, start the keeper."""
@@ -99,6 +100,7 @@ class ProcessDriver:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_log_bug)
 
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`."""
@@ -201,11 +203,11 @@ class ProcessDriver:
 
     async def _recover(self) -> None:
         await self._keeper.stop()
-        await asyncio.to_thread(leftovers.end_leftovers, self._state.workers)
         while not self._interpreter:
             try:
+                await asyncio.to_thread(leftovers.end_leftovers, self._state.workers)
                 await self._start_keeper()
-            except ConfigError as error:
+            except (ConfigError, OSError) as error:
                 log.error("the keeper cannot be started", error=str(error))  # noqa: TRY400 - the text says it all
                 await asyncio.sleep(RECOVER_SECONDS)
 
@@ -270,17 +272,28 @@ class ProcessDriver:
         keeper = "" if self._interpreter else "the keeper of the workers is being started again"
         return tuple(problem for problem in (self._images.problem(), keeper) if problem)
 
+    async def _retire(self, worker: ProcessWorker) -> None:
+        """An idle one goes at once: a call that comes now is refused, and so safe to send elsewhere."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(worker.exchange.idle(), self._config.drain_seconds)
+        await self._remove(worker, "the agent stopped")
+
     async def close(self) -> None:
         """See `port.Driver`."""
-        idle = [worker.exchange.idle() for worker in self._workers.values()]
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*idle), self._config.drain_seconds)
+        if self._closed:
+            # The directories may be another agent's by now.
+            return
+        self._closed = True
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(
-            *(self._remove(worker, "the agent stopped") for worker in list(self._workers.values()))
-        )
+        await asyncio.gather(*(self._retire(worker) for worker in list(self._workers.values())))
         await self._keeper.stop()
         self._logs.close()
         self._sockets.remove()
         self._state.release()
+
+
+def _log_bug(task: asyncio.Task[None]) -> None:
+    """The outermost layer of what runs in the background."""
+    if not task.cancelled() and (bug := task.exception()):
+        log.error("background work ended by a bug", exc_info=bug)

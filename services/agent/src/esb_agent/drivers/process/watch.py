@@ -9,6 +9,8 @@ not looked at.
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 
+import structlog
+
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.payloads import out_of_memory
 from esb_agent.drivers.process.worker import ProcessWorker
@@ -18,6 +20,7 @@ INTERVAL_SECONDS = 0.1
 NEAR_INTERVAL_SECONDS = 0.02
 NEAR = 0.7
 MIB = 1024 * 1024
+log = structlog.get_logger()
 WATCHED = {WorkerState.STARTING, WorkerState.BUSY}
 DATA_SLACK_BYTES = 1024 * MIB
 
@@ -28,10 +31,19 @@ def data_limit_bytes(memory_mb: int) -> int:
 
 
 async def watch_memory(workers: Callable[[], Iterable[ProcessWorker]], keeper_pid: Callable[[], int]) -> None:
-    """Until cancelled: kill workers over their limit."""
+    """Until cancelled: kill workers over their limit. A look that fails is told once, and tried again."""
+    told = False
     while True:
+        fullest = 0.0
         busy = [worker for worker in workers() if worker.process and worker.state in WATCHED]
-        fullest = check_memory(busy, strays(workers(), keeper_pid())) if busy else 0.0
+        try:
+            if busy:
+                fullest = check_memory(busy, strays(workers(), keeper_pid()))
+                told = False
+        except OSError as error:
+            if not told:
+                log.error("memory limits cannot be watched", error=str(error))  # noqa: TRY400 - it says it all
+            told = True
         await asyncio.sleep(NEAR_INTERVAL_SECONDS if fullest > NEAR else INTERVAL_SECONDS)
 
 

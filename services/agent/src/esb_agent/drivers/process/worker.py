@@ -1,6 +1,7 @@
 """One worker: a process, its two servers, its log, and the exchange between them."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from esb_agent.drivers.process.logs import Capture, LogFile
 from esb_agent.drivers.process.payloads import Ending, init_ended, init_timed_out, timed_out
 from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
 from esb_agent.errors import InitFailedError
-from esb_agent.http_connection import Connection
+from esb_agent.http_connection import Clients
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
 
 
@@ -60,6 +61,7 @@ class ProcessWorker:
         self._kill = kill
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._servers: list[asyncio.Server] = []
+        self._clients: tuple[Clients, ...] = ()
         self._captures = [
             Capture(log, identity.worker_id, stream, lambda: self.exchange.request_id)
             for stream in ("stdout", "stderr")
@@ -103,20 +105,24 @@ class ProcessWorker:
         arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{self.spec.name}"
         runtime_api = RuntimeApi(self.exchange)
         invoke_api = InvokeApi(self.exchange, CallDefaults(arn.encode(), self.spec.timeout_ms / 1000))
-        runtime = await loop.create_server(
-            lambda: Connection(runtime_api, MAX_RESPONSE_BYTES, loopback.same_user), "127.0.0.1", 0
-        )
+        runtimes = Clients(runtime_api, MAX_RESPONSE_BYTES, loopback.same_user)
+        callers = Clients(invoke_api, MAX_EVENT_BYTES)
+        self._clients = (runtimes, callers)
+        runtime = await loop.create_server(runtimes.connection, "127.0.0.1", 0)
         self._servers.append(runtime)
-        calls = await loop.create_unix_server(
-            lambda: Connection(invoke_api, MAX_EVENT_BYTES), sock=unix_socket.bind(self.paths.socket)
-        )
+        calls = await loop.create_unix_server(callers.connection, sock=unix_socket.bind(self.paths.socket))
         self._servers.append(calls)
         return f"127.0.0.1:{runtime.sockets[0].getsockname()[1]}"
 
     def open_pipes(self) -> tuple[int, int]:
         """Read its output. Returns what it writes to, stdout and stderr, the caller's to close."""
         stdout, stderr = self._captures
-        return stdout.open(), stderr.open()
+        writer = stdout.open()
+        try:
+            return writer, stderr.open()
+        except OSError:
+            os.close(writer)
+            raise
 
     async def wait_ready(self, seconds: float) -> None:
         """Return when it can take a call.
@@ -171,9 +177,11 @@ class ProcessWorker:
         self.exited.set()
 
     def close(self) -> None:
-        """Stop listening and reading."""
+        """Stop listening and reading, and let its clients go."""
         for server in self._servers:
             server.close()
+        for clients in self._clients:
+            clients.close()
         for capture in self._captures:
             capture.close()
         self.paths.socket.unlink(missing_ok=True)
