@@ -3,12 +3,13 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 
 import pytest
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.client import KeeperClient
-from esb_agent.drivers.process.keeper.messages import Spawn, encode
+from esb_agent.drivers.process.keeper.messages import Failed, Spawn, encode
 from esb_agent.errors import BadRequestError, ConfigError, DriverError
 
 
@@ -157,3 +158,24 @@ async def test_an_agent_that_goes_without_reading_its_news_is_noticed_too(events
     family = procfs.family(started.pid)
     await client.stop()
     assert not [pid for pid in family if alive(pid)]
+
+
+async def test_a_start_given_up_before_it_was_sent_is_reported_as_ended(keeper, events, pipe, monkeypatch):
+    tried = asyncio.Event()
+
+    def full(*_):
+        tried.set()
+        raise BlockingIOError
+
+    monkeypatch.setattr(socket, "send_fds", full)
+    task = asyncio.create_task(keeper.spawn(script("w1", "exit 0"), pipe, pipe))
+    await tried.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.wait_for(events.get(), 5) == ("w1", signal.SIGKILL)
+
+
+async def test_a_start_that_fails_after_it_was_given_up_is_reported_as_ended(keeper, events):
+    keeper._hear(Failed("w1", "no memory"))
+    assert await asyncio.wait_for(events.get(), 5) == ("w1", signal.SIGKILL)

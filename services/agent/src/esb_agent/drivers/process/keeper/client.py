@@ -94,10 +94,18 @@ class KeeperClient:
         started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
         self._starting[spawn.worker] = started
         try:
-            await self._send(packet, [stdout, stderr])
+            await self._give(packet, stdout, stderr, spawn.worker)
             return await started
         finally:
             self._starting.pop(spawn.worker, None)
+
+    async def _give(self, packet: bytes, stdout: int, stderr: int, worker: str) -> None:
+        try:
+            await self._send(packet, [stdout, stderr])
+        except asyncio.CancelledError:
+            # The keeper never hears of it, so nobody else will say that it has ended.
+            self._on_exit(worker, signal.SIGKILL)
+            raise
 
     def signal(self, worker: str, number: int) -> None:
         """Send a signal to the worker and all it started; one that has ended is passed over."""
@@ -159,6 +167,9 @@ class KeeperClient:
             waiting = self._starting.get(message.worker)
             if waiting and not waiting.done():
                 _settle(waiting, message)
+            elif isinstance(message, Failed):
+                # Whoever asked gave up meanwhile, and waits for the end of what never began.
+                self._on_exit(message.worker, signal.SIGKILL)
         elif isinstance(message, Exited):
             self._on_exit(message.worker, message.status)
 
