@@ -41,7 +41,7 @@ def test_a_path_below_the_root_is_normalised(text: str, path: str) -> None:
             " /",
             "./C:/a",
         ],
-        *["C:/a", r"C:\a", r"a\b", r"..\a", "a\0b", "a\nb", "a\x7f"],
+        *["C:/a", r"C:\a", r"a\b", r"..\a", "a\0b", "a\nb", "a\x7f", "a/" + "x" * 256, "a/" * 2048],
     ],
 )
 def test_a_path_that_isnt_below_the_root_is_refused(text: str) -> None:
@@ -55,7 +55,7 @@ def test_an_artifact_root_may_be_anywhere_and_stays_as_written(text: str) -> Non
     assert parse_root_path(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "  ", "a\0", r"out\a"])
+@pytest.mark.parametrize("text", ["", "  ", "a\0", r"out\a", "x" * 256, "ü" * 128, "a/" * 2048])
 def test_what_no_directory_is_called_is_no_artifact_root(text: str) -> None:
     with pytest.raises(FieldError):
         parse_root_path(text)

@@ -14,6 +14,8 @@ Segment = NewType("Segment", str)
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEGMENT_BYTES = 255
+_PATH_BYTES = 4095
+_SHOWN = 20
 
 
 def _reject(expected: str, text: str, hint: str = "") -> FieldError:
@@ -27,13 +29,18 @@ def _check_characters(text: str) -> None:
         raise _reject("a path without control characters", text)
     if "\\" in text:
         raise _reject("a path with / between its segments", text, "a backslash is not a separator here")
+    if len(text.encode()) > _PATH_BYTES or any(
+        len(name.encode()) > _SEGMENT_BYTES for name in text.split("/")
+    ):
+        limits = f"a path of at most {_PATH_BYTES} bytes, {_SEGMENT_BYTES} a name"
+        raise _reject(limits, f"{text[:_SHOWN]}...")
 
 
 def parse_rel_path(text: str) -> RelPath:
     """A path below the artifact root, normalised: `./a//b/../c` gives `a/c`.
 
     Raises:
-        FieldError: it is absolute, is the root itself, or leaves the root.
+        FieldError: it is absolute, is the root itself, leaves the root, or is too long for any file system.
     """
     _check_characters(text)
     if text.startswith("/") or _DRIVE.match(text):
@@ -58,7 +65,7 @@ def parse_root_path(text: str) -> RootPath:
     """An artifact root as written: absolute, or relative to the manifest's directory; `..` is allowed.
 
     Raises:
-        FieldError: it is empty or has characters that no path here has.
+        FieldError: it is empty, is too long, or has characters that no path here has.
     """
     _check_characters(text)
     return RootPath(text)
@@ -74,5 +81,5 @@ def parse_segment(text: str) -> Segment:
     if text in ("", ".", "..") or "/" in text or "\\" in text or _CONTROL.search(text):
         raise _reject(expected, text)
     if len(text.encode()) > _SEGMENT_BYTES:
-        raise _reject(f"{expected} of at most {_SEGMENT_BYTES} bytes", f"{text[:20]}...")
+        raise _reject(f"{expected} of at most {_SEGMENT_BYTES} bytes", f"{text[:_SHOWN]}...")
     return Segment(text)
