@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from artifact_contract import codec
+from artifact_contract import codec, yaml_events
 from artifact_contract.codec import dump_json, dump_yaml, read_json, read_yaml
 from artifact_contract.errors import SchemaError
 from artifact_contract.nodes import Mapping, Node, Scalar, Sequence, from_python, plain_python
@@ -249,3 +249,13 @@ def test_no_bytes_make_a_reader_fail_in_another_way(data: bytes) -> None:
     for read in (read_yaml, read_json):
         with suppress(SchemaError):
             assert isinstance(read(data, "f"), Mapping)
+
+
+def test_general_yaml_of_very_many_values_is_refused_before_it_takes_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(yaml_events, "MAX_NODES", 100)
+    assert read_yaml(b"a: [" + b"1, " * 96 + b"1]\n", "f.yml")
+    assert "found more than 100 values" in problem_of("a: [" + "1, " * 97 + "1]\n")
+    # what is simple has no such limit
+    assert read_yaml(b"".join(b"k%d: 1\n" % number for number in range(200)), "f.yml")

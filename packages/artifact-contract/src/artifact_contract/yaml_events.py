@@ -4,7 +4,7 @@ ruamel's scanner and parser say what stands in the file; this module composes no
 that no resolver gets to have an opinion on `010` or `yes`. Refused, because no two readers agree on them
 or because they are only ever used to do harm: several documents, tags other than the three core kinds,
 duplicate keys, keys that are not scalars, nesting deeper than 64, aliases that expand to more than 100
-000 nodes. Merge keys (`<<`) are expanded.
+000 nodes, more than 200 000 nodes (ten seconds). Merge keys (`<<`) are expanded.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from artifact_contract.yaml_text import plain_fits
 
 MAX_DEPTH = 64
 MAX_ALIAS_NODES = 100_000
+MAX_NODES = 200_000
 
 _CORE_TAGS = {
     "ScalarEvent": "tag:yaml.org,2002:str",
@@ -68,6 +69,7 @@ class _Composer:
     events: Iterator[Any]
     anchors: dict[str, tuple[Node, int] | None] = field(factory=dict)
     alias_nodes: int = 0
+    read: int = 0
     count: int = 0
     problems: list[Problem] = field(factory=list)
 
@@ -106,6 +108,11 @@ class _Composer:
             self.anchors[event.anchor] = None
         before = self.count
         self.count += 1
+        self.read += 1
+        if self.read > MAX_NODES:
+            found = f"more than {MAX_NODES} values"
+            hint = "block style, one value a line, is read whatever its size"
+            raise _rejected(self.place(event), "simple YAML in a file of this size", found, hint)
         node = self.build(event, kind, depth)
         if event.anchor:
             self.anchors[event.anchor] = node, self.count - before
