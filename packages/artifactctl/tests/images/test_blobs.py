@@ -54,3 +54,14 @@ def test_other_bytes_under_the_name_of_a_blob_are_not_given_out(tmp_path: Path) 
     assert store.has(blob)
     assert store.read(blob) is None
     assert store.read(describe("x/y", b"nothing")) is None
+
+
+def test_a_small_blob_with_other_bytes_of_its_size_is_mended_when_it_is_made(tmp_path: Path) -> None:
+    blob = BlobStore(tmp_path).put("x/y", b"abc")
+    path = tmp_path / "blobs" / "sha256" / blob.digest.removeprefix("sha256:")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"abd")
+    store = BlobStore(tmp_path)
+    store.put("x/y", b"abc")
+    store.publish([blob.digest])
+    assert path.read_bytes() == b"abc"

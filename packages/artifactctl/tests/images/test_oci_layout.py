@@ -12,6 +12,7 @@ from artifactctl.errors import DiskError, LockTimeoutError, WorldError
 from artifactctl.images import oci_layout
 from artifactctl.images.bases import SCRATCH
 from artifactctl.images.layers import Layer
+from artifactctl.images.oci import MANIFEST_TYPE, REF_NAME
 from artifactctl.images.oci_layout import LayoutError, OciLayout, open_layout
 from artifactctl.images.recipe import ImageConfig, Platform, Recipe
 from artifactctl.images.tree import Content, FileEntry, FileKind, ImageTree
@@ -255,3 +256,30 @@ def test_whichever_flush_fails_the_layout_reads_as_the_old_or_the_new_state(
         put(layout, a=recipe("2"))
     images = read_layout(layout)
     assert images["a"].files()["a"] in ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("oci-layout", "[" * 100_000),
+        ("index.json", "[" * 100_000),
+        ("index.json", '{"schemaVersion": 2, "manifests": [], "x": "\\ud800"}'),
+    ],
+)
+def test_documents_that_no_reader_is_made_for_are_left_alone(layout: Path, name: str, text: str) -> None:
+    put(layout)
+    (layout / name).write_text(text, encoding="utf-8")
+    with pytest.raises(LayoutError, match=name):
+        put(layout)
+    assert (layout / name).read_text(encoding="utf-8") == text
+
+
+def test_a_stored_manifest_that_is_none_is_no_image(layout: Path) -> None:
+    data = b"[" * 100_000
+    with opened(layout) as target:
+        blob = target.blobs.put(MANIFEST_TYPE, data)
+        target.blobs.publish([blob.digest])
+    entry = blob.to_json(annotations={REF_NAME: "a"})
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    with opened(layout) as target:
+        assert target.find("a") is None

@@ -1,14 +1,14 @@
 """The blobs of an OCI image layout: content-addressed files, new ones beside them until they are published.
 
 A blob appears under its name only after its content has reached the disk. What is there with the right size
-counts as right; a missing or truncated one is made again.
+counts as right, a small one that is made anyway only with the right bytes; anything else is made again.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import count
@@ -53,7 +53,8 @@ class BlobStore:
     def put(self, media_type: str, data: bytes) -> Descriptor:
         """Stage a small blob, unless it is there."""
         blob = describe(media_type, data)
-        if not self._is_known(blob):
+        # the bytes are at hand: comparing them mends what has only the right size
+        if not self._is_known(blob, lambda: self.read(blob) is not None):
             temporary = self._temporary()
             temporary.write_bytes(data)
             self._stage(blob, temporary)
@@ -74,7 +75,7 @@ class BlobStore:
             temporary.unlink(missing_ok=True)
             raise
         blob = Descriptor(media_type, f"sha256:{digest.hexdigest()}", size)
-        if self._is_known(blob):
+        if self._is_known(blob, lambda: self.has(blob)):
             temporary.unlink()
         else:
             self._stage(blob, temporary)
@@ -99,9 +100,11 @@ class BlobStore:
         """Remove what wasn't published, also what a killed run has left."""
         shutil.rmtree(self._staging, ignore_errors=True)
 
-    def _is_known(self, blob: Descriptor) -> bool:
+    def _is_known(self, blob: Descriptor, is_stored: Callable[[], bool]) -> bool:
         with self._guard:
-            return blob.digest in self._staged or (self._trust and self.has(blob))
+            if blob.digest in self._staged:
+                return True
+        return self._trust and is_stored()
 
     def _stage(self, blob: Descriptor, temporary: Path) -> None:
         with self._guard:

@@ -80,6 +80,9 @@ def parse_index(data: bytes) -> Index:
         raise ValueError("an object with a list `manifests` expected")  # noqa: TRY004 - bad data, not a bug
     if document.get("schemaVersion") != 2:
         raise ValueError(f"schemaVersion 2 expected, {document.get('schemaVersion')!r} found")
+    to_bytes(
+        document
+    )  # what can't be written again, half of a surrogate pair, is a ValueError now and not later
     return Index(document, tuple(document["manifests"]))
 
 

@@ -144,7 +144,7 @@ class OciLayout:
         data = self.blobs.read(manifest)
         try:
             return parse_manifest(data) if data else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _put_layer(self, layer: Layer) -> Descriptor:
@@ -202,7 +202,7 @@ def _check_version(directory: Path) -> None:
         if foreign:
             raise LayoutError(directory, "an OCI image layout or an empty directory", foreign[0]) from None
         return
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LayoutError(path, "JSON", str(error)) from error
     version = document.get(_LAYOUT_KEY) if isinstance(document, dict) else None
     if version != LAYOUT_VERSION:
