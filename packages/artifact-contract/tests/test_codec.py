@@ -259,3 +259,12 @@ def test_general_yaml_of_very_many_values_is_refused_before_it_takes_minutes(
     assert "found more than 100 values" in problem_of("a: [" + "1, " * 97 + "1]\n")
     # what is simple has no such limit
     assert read_yaml(b"".join(b"k%d: 1\n" % number for number in range(200)), "f.yml")
+
+
+@pytest.mark.parametrize(
+    "text", ["images: []", '{"images": [],}', "{images: []}", '{"a": NaN}', "# none\n{}"]
+)
+def test_yaml_is_no_json_also_where_places_are_asked_for(text: str) -> None:
+    for reader in (read_json, codec.read_json_places):
+        with pytest.raises(SchemaError, match="expected JSON"):
+            reader(text.encode(), "f.json")

@@ -56,12 +56,14 @@ def read_json_places(data: bytes, file: str) -> Node:
     Raises:
         SchemaError: as `read_json`.
     """
+    # first, because YAML takes much that isn't JSON
+    node = read_json(data, file)
     if len(data) > MAX_JSON_PLACES:
-        return read_json(data, file)
+        return node
     try:
         return read_yaml(data, file)
     except SchemaError:
-        return read_json(data, file)
+        return node
 
 
 def _decode(data: bytes, file: str) -> str:
