@@ -188,6 +188,8 @@ def test_a_link_that_would_leave_the_image_is_refused(
         ("COPY a.txt[ /x", "well-formed pattern"),
         ("COPY --chmod=rwx a.txt /x", "octal"),
         ("COPY --nope a.txt /x", "--nope"),
+        ("COPY a.txt /x/.wh.b.txt", "start with .wh."),
+        ("COPY a.txt /x/.wh.dir/", "start with .wh."),
         ("COPY src /x\nCOPY a.txt /x/lib/x.py/y", "a directory in the image"),
         ("COPY a.txt /x\nCOPY src /x", "a directory in the image"),
         ("COPY src /x\nCOPY src/lib/x.py /y/lib\nCOPY src /y", "a directory in the image"),

@@ -32,6 +32,7 @@ from artifactctl.images.words import json_words, split_plain
 
 _ROOT_OWNERS = {"0", "root", "0:0", "0:root", "root:0", "root:root"}
 _KNOWN_FLAGS = ("from", "chown", "chmod", "link")
+_WHITEOUT = ".wh."
 _ENGINE_FLAGS = ("parents", "exclude")
 
 
@@ -177,6 +178,9 @@ def _add_layer(stage: Stage, instruction: Instruction, entries: dict[str, FileEn
 
 def _checked(stage: Stage, entry: FileEntry) -> FileEntry:
     """The entry as it stands beside what is in the image: a directory that exists stays as it is."""
+    if posixpath.basename(entry.path).startswith(_WHITEOUT):
+        # in a layer it would be no file: whoever unpacks it removes what the rest of the name says
+        raise FieldError(f"names that don't start with {_WHITEOUT}", f"/{entry.path}", kind=Kind.PATH)
     existing = stage.tree.get(entry.path)
     wants_directory = entry.kind is FileKind.DIRECTORY
     if existing and wants_directory and existing.kind is FileKind.FILE:
