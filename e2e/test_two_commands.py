@@ -22,6 +22,8 @@ def test_make_demo_works_from_a_clean_clone_twice(clean_clone: Path, run: Callab
         print(f"make demo, {attempt} run: {time.monotonic() - started:.1f} s")
         assert "POST /orders" in done.stdout
         assert leftovers(clean_clone) == []
+    run("bash", "-c", "make demo | head -n 40", cwd=clean_clone)
+    assert leftovers(clean_clone) == [], "a reader that leaves must not leave the box running"
 
 
 @pytest.fixture

@@ -281,10 +281,15 @@ def clear_last_run() -> None:
 
 
 def stop() -> None:
-    """Stop the box, undisturbed by another Ctrl-C."""
-    heading("The end")
+    """Stop the box, undisturbed by another Ctrl-C or by a reader of the output that left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    run("esb-node", "down", "--state", str(STATE))
+    down = ("esb-node", "down", "--state", str(STATE))
+    try:
+        heading("The end")
+        run(*down)
+    except BrokenPipeError:
+        subprocess.run([str(BIN / down[0]), *down[1:]], cwd=PROJECT, stdout=subprocess.DEVNULL, check=True)
+        raise
 
 
 def interrupted(_number: int, _frame: FrameType | None) -> None:
@@ -312,6 +317,10 @@ def main(tell: Callable[[], Caller] = tell_story) -> int:
     except KeyboardInterrupt:
         say("\ninterrupted; the box is stopped")
         return 130
+    except BrokenPipeError:
+        # what is still in the buffer has no reader either; without this the interpreter complains at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (DemoError, subprocess.CalledProcessError) as error:
         print(f"\n{paint('error:', 'red')} {error}", file=sys.stderr)
         return 4
