@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 from attrs import define, field, frozen
-from esb_gateway.agent import AgentHealth, WorkerInfo, WorkerSpec
 from esb_gateway.app import Deps, Gateway, create_app
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Box
-from esb_gateway.worker_channel import WorkerAnswer, WorkerUnreachedError
+from esb_gateway.workers.agent import AgentHealth, WorkerInfo, WorkerSpec
+from esb_gateway.workers.worker_channel import WorkerAnswer, WorkerUnreachedError
 
 
 class FakeLog:

@@ -1,4 +1,4 @@
-from esb_gateway.agent import AgentUnavailableError
+from esb_gateway.workers.agent import AgentUnavailableError
 
 
 async def test_health_tells_what_is_served_and_by_whom(gateway):

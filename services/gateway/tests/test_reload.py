@@ -1,8 +1,8 @@
 import asyncio
 import shutil
 
-from esb_gateway.agent import WorkerSpec
 from esb_gateway.reload import config_mark
+from esb_gateway.workers.agent import WorkerSpec
 
 
 def function(image: str = "f:1", **more: object) -> dict[str, object]:

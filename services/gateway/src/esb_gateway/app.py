@@ -19,27 +19,27 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esb_gateway.access_log import AccessLog, Log
-from esb_gateway.agent import Agent
-from esb_gateway.api_routes import ApiRoutes
+from esb_gateway.async_invoke.delivery import Delivery
+from esb_gateway.async_invoke.event_queue import MemoryEventQueue
 from esb_gateway.background import Background
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
-from esb_gateway.delivery import Delivery
 from esb_gateway.deployment import Deployment, Served
-from esb_gateway.event_queue import MemoryEventQueue
-from esb_gateway.fleet import TEND_SECONDS, Fleet
 from esb_gateway.front import Front
 from esb_gateway.health import HealthEndpoint
-from esb_gateway.invoker import Invoker
-from esb_gateway.lambda_api import PREFIX, InvokeApi
+from esb_gateway.lambda_api.invoke import PREFIX, InvokeApi
 from esb_gateway.metrics import MetricsEndpoint
-from esb_gateway.pool import Channel, PoolTools
-from esb_gateway.proxy_request import ApiIdentity
 from esb_gateway.reload import POLL_SECONDS, Reloader
-from esb_gateway.scheduler import Scheduler
+from esb_gateway.routes.api_routes import ApiRoutes
+from esb_gateway.routes.proxy_request import ApiIdentity
+from esb_gateway.scheduling.scheduler import Scheduler
 from esb_gateway.stats import GatewayStats
 from esb_gateway.tracing import Ids
-from esb_gateway.worker_channel import WorkerChannel
+from esb_gateway.workers.agent import Agent
+from esb_gateway.workers.fleet import TEND_SECONDS, Fleet
+from esb_gateway.workers.invoker import Invoker
+from esb_gateway.workers.pool import Channel, PoolTools
+from esb_gateway.workers.worker_channel import WorkerChannel
 
 _SETTLE_SECONDS = 10.0
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from esb_gateway.deployment import Box
-from esb_gateway.pool import PoolLimits
+from esb_gateway.workers.pool import PoolLimits
 
 _T = TypeVar("_T")
 _WORKER_NAMES = frozenset(

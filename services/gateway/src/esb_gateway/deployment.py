@@ -13,12 +13,12 @@ from artifact_contract.config_types import Function, RuntimeConfig, Scaling, wit
 from artifact_contract.loader import LoadedConfig, expand_functions
 from attrs import field, frozen
 
-from esb_gateway.agent import WorkerSpec
-from esb_gateway.cron import ExpressionError, parse_expression
-from esb_gateway.invoker import Target
-from esb_gateway.pool import PoolLimits
-from esb_gateway.router import Route, Router
-from esb_gateway.schedules import Schedule
+from esb_gateway.routes.router import Route, Router
+from esb_gateway.scheduling.cron import ExpressionError, parse_expression
+from esb_gateway.scheduling.schedules import Schedule
+from esb_gateway.workers.agent import WorkerSpec
+from esb_gateway.workers.invoker import Target
+from esb_gateway.workers.pool import PoolLimits
 
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128

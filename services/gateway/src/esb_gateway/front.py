@@ -7,8 +7,8 @@ from attrs import frozen
 from esb_gateway.access_log import AccessLog, Log
 from esb_gateway.clock import Clock
 from esb_gateway.deployment import Served
-from esb_gateway.invoker import Invoker
 from esb_gateway.tracing import Ids
+from esb_gateway.workers.invoker import Invoker
 
 
 @frozen

@@ -9,10 +9,10 @@ from __future__ import annotations
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from esb_gateway.agent import Agent, AgentError, AgentHealth
 from esb_gateway.asgi import respond
 from esb_gateway.deployment import Served
 from esb_gateway.reload import Reloader
+from esb_gateway.workers.agent import Agent, AgentError, AgentHealth
 
 
 class HealthEndpoint:

@@ -17,11 +17,11 @@ import uvicorn
 import uvloop
 
 from esb_gateway.access_log import Log
-from esb_gateway.agent_grpc import GrpcAgent
 from esb_gateway.app import Deps, create_app
 from esb_gateway.config import ConfigError, GatewayConfig, read_config
 from esb_gateway.http_server import GatewayProtocol
 from esb_gateway.logs import configure_logging
+from esb_gateway.workers.agent_grpc import GrpcAgent
 
 _BACKLOG = 1024
 

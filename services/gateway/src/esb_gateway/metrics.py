@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 from starlette.types import Receive, Scope, Send
 
 from esb_gateway.asgi import respond
-from esb_gateway.event_queue import EventQueue
-from esb_gateway.fleet import Fleet
+from esb_gateway.async_invoke.event_queue import EventQueue
 from esb_gateway.stats import DURATION_BUCKETS, FunctionStats, GatewayStats
+from esb_gateway.workers.fleet import Fleet
 
 _PER_FUNCTION = (
     ("invocations", "Calls of the function, throttled ones included."),

@@ -19,8 +19,8 @@ from attrs import define
 
 from esb_gateway.access_log import Log
 from esb_gateway.deployment import Box, Deployment, Plan, Served, plan_deployment
-from esb_gateway.fleet import Fleet
 from esb_gateway.stats import GatewayStats
+from esb_gateway.workers.fleet import Fleet
 
 POLL_SECONDS = 0.5
 Mark = tuple[object, ...]

@@ -1,0 +1,1 @@
+"""The Lambda API: what boto3 and the aws CLI speak."""

@@ -1,0 +1,1 @@
+"""API routes: HTTP request, event, function, HTTP response."""

@@ -1,0 +1,153 @@
+"""An HTTP request on its way to a function: what both event formats are made from."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from functools import lru_cache
+from hashlib import sha256
+
+from attrs import frozen
+
+from esb_gateway.routes.router import Match
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TEXT_TYPES = frozenset(
+    {
+        "application/json",
+        "application/javascript",
+        "application/xml",
+        "application/x-ndjson",
+        "application/yaml",
+        "application/graphql",
+    }
+)
+_FORM = "application/x-www-form-urlencoded"
+# Said by the gateway, whatever the client says.
+_OWN = frozenset({"x-amzn-trace-id", "x-forwarded-port", "x-forwarded-proto"})
+
+
+@frozen
+class ApiIdentity:
+    """What stands for an API of the cloud in this box; the same for all routes."""
+
+    account_id: str = "000000000000"
+    api_id: str = "local"
+    rest_stage: str = "Prod"
+    http_stage: str = "$default"
+
+
+@frozen
+class ProxyRequest:
+    """One request and the route it matched.
+
+    `headers` are in the order and, where the server keeps it, the spelling they were sent in; `now` is
+    seconds since the epoch.
+    """
+
+    match: Match
+    method: str
+    raw_path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    source_ip: str
+    port: int
+    scheme: str
+    protocol: str
+    request_id: str
+    trace: str
+    now: float
+    identity: ApiIdentity
+
+
+@frozen
+class HeaderTexts:
+    """The headers as text, (name as sent, in lower case, value), and three that are needed apart."""
+
+    fields: list[tuple[str, str, str]]
+    host: str
+    user_agent: str
+    content_type: str
+
+
+def header_texts(request: ProxyRequest) -> HeaderTexts:
+    """Read the headers, with those that API Gateway adds."""
+    fields: list[tuple[str, str, str]] = []
+    host = user_agent = content_type = forwarded = ""
+    for raw_name, raw_value in request.headers:
+        name, lowered = _names(raw_name)
+        value = _text(raw_value)
+        if lowered == "host":
+            host = value
+        elif lowered == "user-agent":
+            user_agent = value
+        elif lowered == "content-type":
+            content_type = value
+        elif lowered == "x-forwarded-for":
+            forwarded += f"{value}, "
+            continue
+        elif lowered in _OWN:
+            continue
+        fields.append((name, lowered, value))
+    fields.append(("X-Amzn-Trace-Id", "x-amzn-trace-id", request.trace))
+    fields.append(("X-Forwarded-For", "x-forwarded-for", forwarded + request.source_ip))
+    fields.append(("X-Forwarded-Port", "x-forwarded-port", str(request.port)))
+    fields.append(("X-Forwarded-Proto", "x-forwarded-proto", request.scheme))
+    return HeaderTexts(fields, host, user_agent, content_type)
+
+
+def event_body(body: bytes, content_type: str, *, forms_are_text: bool) -> tuple[str, bool]:
+    """Return the body as an event carries it, and whether it is base64.
+
+    Text is what its content type says is text, or has no content type, and is UTF-8.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    textual = (
+        kind in _TEXT_TYPES
+        or not kind
+        or kind.startswith("text/")
+        or kind.endswith(("+json", "+xml"))
+        or (forms_are_text and kind == _FORM)
+    )
+    if textual:
+        try:
+            return body.decode("utf-8"), False
+        except UnicodeDecodeError:
+            pass  # it says text and is not: base64 loses nothing
+    return b64encode(body).decode("ascii"), True
+
+
+@lru_cache(maxsize=64)
+def request_time(second: int) -> str:
+    """Return `04/Mar/2020:19:15:17 +0000` for a second since the epoch, whatever the locale."""
+    moment = time.gmtime(second)
+    return (
+        f"{moment.tm_mday:02d}/{_MONTHS[moment.tm_mon - 1]}/{moment.tm_year:04d}:"
+        f"{moment.tm_hour:02d}:{moment.tm_min:02d}:{moment.tm_sec:02d} +0000"
+    )
+
+
+def resource_id(path: str) -> str:
+    """Return a stable id of six letters and digits for a resource path."""
+    return sha256(path.encode()).hexdigest()[:6]
+
+
+@lru_cache(maxsize=1024)
+def domain(host: str) -> tuple[str, str]:
+    """Return domain name and prefix (first label) of a Host header."""
+    name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
+    return name, name.partition(".")[0]
+
+
+@lru_cache(maxsize=4096)
+def _names(raw: bytes) -> tuple[str, str]:
+    name = raw.decode("latin-1")
+    return name, name.lower()
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

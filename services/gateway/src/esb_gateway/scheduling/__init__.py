@@ -1,0 +1,1 @@
+"""Schedules: expressions, what is due, firing it."""

@@ -1,0 +1,118 @@
+"""The agent over gRPC: the only module that imports grpc.
+
+Translates in, calls, translates out; a status becomes one of the errors of agent.py.
+"""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+from esb_agent_api import agent_pb2, agent_pb2_grpc
+
+from esb_gateway.workers.agent import (
+    AgentError,
+    AgentHealth,
+    AgentRefusedError,
+    AgentUnavailableError,
+    InitFailedError,
+    WorkerInfo,
+    WorkerSpec,
+)
+
+_ENSURE_SECONDS = 60.0  # a cold start with a large package; the agent has its own, shorter limit
+_OTHER_SECONDS = 10.0
+_HEALTH_SECONDS = 1.0
+_UNREACHED = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+_DEAD_STATES = frozenset({agent_pb2.WORKER_STATE_UNSPECIFIED, agent_pb2.WORKER_STATE_EXITED})
+
+
+class GrpcAgent:
+    """`Agent` over one channel, for one owner."""
+
+    def __init__(self, address: str, owner_id: str) -> None:
+        # The agent may come up after us: retry the connection quickly instead of gRPC's default of up to two
+        # minutes.
+        options = [
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 500),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._stub = agent_pb2_grpc.AgentStub(self._channel)
+        self._owner = owner_id
+
+    async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
+        """Return when the worker can take a call."""
+        request = agent_pb2.EnsureWorkerRequest(
+            owner_id=self._owner,
+            worker_id=worker_id,
+            fingerprint=spec.fingerprint(),
+            spec=agent_pb2.FunctionSpec(
+                name=spec.function,
+                image=spec.image,
+                handler=spec.handler,
+                runtime=spec.runtime,
+                timeout_ms=spec.timeout_ms,
+                memory_mb=spec.memory_mb,
+                environment=dict(spec.environment),
+            ),
+        )
+        try:
+            response = await self._stub.EnsureWorker(request, timeout=_ENSURE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error, initialising=True) from error
+        return _info(response.worker)
+
+    async def destroy(self, worker_id: str) -> None:
+        """End the worker; one that is already gone is no error."""
+        request = agent_pb2.DestroyWorkerRequest(owner_id=self._owner, worker_id=worker_id)
+        try:
+            await self._stub.DestroyWorker(request, timeout=_OTHER_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise _translated(error) from error
+
+    async def list(self) -> tuple[WorkerInfo, ...]:
+        """Return this owner's workers that have not exited."""
+        request = agent_pb2.ListWorkersRequest(owner_id=self._owner)
+        try:
+            response = await self._stub.ListWorkers(request, timeout=_OTHER_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+        return tuple(_info(worker) for worker in response.workers if worker.state not in _DEAD_STATES)
+
+    async def health(self) -> AgentHealth:
+        """Ask the agent; waits one second at most."""
+        request = agent_pb2.HealthRequest(owner_id=self._owner)
+        try:
+            response = await self._stub.Health(request, timeout=_HEALTH_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+        return AgentHealth(
+            serving=response.serving, driver=response.driver, problems=tuple(response.problems)
+        )
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+
+def _info(worker: agent_pb2.Worker) -> WorkerInfo:
+    return WorkerInfo(
+        worker_id=worker.worker_id,
+        function=worker.function,
+        address=worker.address,
+        fingerprint=worker.fingerprint,
+    )
+
+
+def _translated(error: grpc.aio.AioRpcError, *, initialising: bool = False) -> AgentError:
+    code, details = error.code(), error.details() or ""
+    if code in _UNREACHED:
+        return AgentUnavailableError(f"the agent does not answer: {details or code.name}")
+    if initialising and code is grpc.StatusCode.FAILED_PRECONDITION:
+        return InitFailedError(details.encode())
+    return AgentRefusedError(f"{code.name}: {details}")

@@ -1,0 +1,176 @@
+"""One call to one function, whichever door it came through.
+
+Call ─▶ pool.acquire ─▶ worker ─▶ Answer       (a worker that was never reached: once more with another)
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+from attrs import frozen
+
+from esb_gateway.clock import Clock
+from esb_gateway.errors import CallError, InfrastructureError, ThrottledError
+from esb_gateway.workers.agent import InitFailedError
+from esb_gateway.workers.pool import Pool, Worker
+from esb_gateway.workers.worker_channel import (
+    MAX_ANSWER_BYTES,
+    AnswerTooLargeError,
+    WorkerAnswer,
+    WorkerError,
+    WorkerTimeoutError,
+    WorkerUnreachedError,
+)
+
+_BUSY = 409
+_ENDED = 410  # the worker had ended before the call reached its runtime
+_GRACE_SECONDS = (
+    2.0  # the agent ends a call at the function's timeout; the gateway only when even that did not come
+)
+_TIMEOUT = "timeout"
+
+
+@frozen
+class Call:
+    """One invocation: what the function gets and what identifies it."""
+
+    request_id: str
+    trace: str
+    client_context: str
+    body: bytes
+
+
+@frozen
+class Answer:
+    """What the function said; `function_error` is set when it failed, `timed_out` when it took too long."""
+
+    body: bytes
+    function_error: str | None = None
+    timed_out: bool = False
+
+
+@frozen
+class Target:
+    """A function of the served generation with its workers. `arn` has no qualifier."""
+
+    name: str
+    arn: str
+    timeout: float
+    pool: Pool
+
+
+class Invoker:
+    """Runs calls and keeps the counters."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._now = clock.now
+        self._monotonic = clock.monotonic
+
+    async def invoke(
+        self, target: Target, call: Call, *, qualifier: str | None = None, patience: float | None = None
+    ) -> Answer:
+        """Run one call to its end; a function's own failure is an Answer, not an exception.
+
+        Raises:
+            CallError: ThrottledError, or InfrastructureError when nobody knows an answer.
+        """
+        stats = target.pool.stats
+        started = self._monotonic()
+        stats.invocations += 1
+        try:
+            answer = await self._run(target, call, qualifier, patience)
+        except ThrottledError:
+            stats.throttles += 1
+            raise
+        except CallError:
+            stats.failures += 1
+            raise
+        stats.observe(self._monotonic() - started)
+        if answer.function_error is not None:
+            stats.errors += 1
+        return answer
+
+    async def _run(self, target: Target, call: Call, qualifier: str | None, patience: float | None) -> Answer:
+        pool = target.pool
+        try:
+            worker = await pool.acquire(patience=patience)
+            answer = await self._attempt(target, worker, call, qualifier)
+            if answer is None:
+                worker = await pool.acquire(patience=patience)
+                answer = await self._attempt(target, worker, call, qualifier)
+        except InitFailedError as error:
+            return Answer(error.payload, "Unhandled")
+        if answer is None:
+            raise InfrastructureError("two workers in a row could not be reached")
+        return answer
+
+    async def _attempt(
+        self, target: Target, worker: Worker, call: Call, qualifier: str | None
+    ) -> Answer | None:
+        """One try on one worker, which is given back in any case. None: it was never reached."""
+        pool = target.pool
+        head = _request_head(target, call, qualifier, self._now())
+        try:
+            got = await worker.channel.call(head, call.body, target.timeout + _GRACE_SECONDS)
+        except WorkerUnreachedError as error:
+            pool.retire(worker, f"not reached: {error}")
+            return None
+        except WorkerTimeoutError as error:
+            pool.retire(worker, str(error))
+            return self._timed_out(target, call)
+        except AnswerTooLargeError as error:
+            pool.retire(worker, str(error))
+            return _too_large()
+        except WorkerError as error:
+            pool.retire(worker, str(error))
+            raise InfrastructureError(str(error)) from error
+        except BaseException:
+            pool.retire(worker, "the call was cancelled")  # its answer would belong to nobody
+            raise
+        return self._settle(pool, worker, got)
+
+    def _settle(self, pool: Pool, worker: Worker, got: WorkerAnswer) -> Answer | None:
+        if got.status == _BUSY:
+            pool.retire(worker, "it holds a call this gateway did not give it, or is paused")
+            return None
+        if got.status == _ENDED:
+            pool.retire(worker, "it had ended before the call reached it")
+            return None
+        if got.gone is not None:
+            pool.retire(worker, got.gone)
+        else:
+            pool.release(worker)
+        if got.status != 200:
+            raise InfrastructureError(f"the worker answered {got.status}")
+        return Answer(got.body, got.function_error, timed_out=got.gone == _TIMEOUT)
+
+    def _timed_out(self, target: Target, call: Call) -> Answer:
+        stamp = (
+            datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        )
+        text = f"{stamp} {call.request_id} Task timed out after {target.timeout:.2f} seconds"
+        body = orjson.dumps({"errorType": "Sandbox.Timedout", "errorMessage": text})
+        return Answer(body, "Unhandled", timed_out=True)
+
+
+def _too_large() -> Answer:
+    text = f"Response payload size exceeded maximum allowed payload size ({MAX_ANSWER_BYTES} bytes)."
+    body = orjson.dumps({"errorType": "Function.ResponseSizeTooLarge", "errorMessage": text})
+    return Answer(body, "Unhandled")
+
+
+def _request_head(target: Target, call: Call, qualifier: str | None, now: float) -> bytes:
+    arn = target.arn if qualifier is None else f"{target.arn}:{qualifier}"
+    deadline = int((now + target.timeout) * 1000)
+    return (
+        "POST /2015-03-31/functions/function/invocations HTTP/1.1\r\n"
+        "Host: worker\r\n"
+        "Content-Type: application/json\r\n"
+        f"X-Amzn-Requestid: {call.request_id}\r\n"
+        f"X-Amzn-Trace-Id: {call.trace}\r\n"
+        f"X-Amz-Client-Context: {call.client_context}\r\n"
+        f"X-Esb-Deadline-Ms: {deadline}\r\n"
+        f"X-Esb-Function-Arn: {arn}\r\n"
+        f"Content-Length: {len(call.body)}\r\n\r\n"
+    ).encode("latin-1")

@@ -1,0 +1,146 @@
+from urllib.parse import quote
+
+import pytest
+from esb_gateway.routes.router import Route, Router
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def router(*keys: str, version: str = "1.0") -> Router:
+    routes = []
+    for key in keys:
+        method, _, path = key.partition(" ")
+        routes.append(Route(path or method, method if path else "ANY", f"fn {key}", version))
+    return Router(routes)
+
+
+def found(table: Router, method: str, path: str) -> tuple[str, dict[str, str]] | None:
+    match = table.match(method, path)
+    return None if match is None else (match.route.key, match.parameters)
+
+
+DOCUMENTED = router(
+    "GET /pets/dog/1", "GET /pets/dog/{id}", "GET /pets/{proxy+}", "ANY /{proxy+}", "$default", version="2.0"
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "parameters"),
+    [
+        ("GET", "/pets/dog/1", "GET /pets/dog/1", {}),
+        ("GET", "/pets/dog/2", "GET /pets/dog/{id}", {"id": "2"}),
+        ("GET", "/pets/cat/1", "GET /pets/{proxy+}", {"proxy": "cat/1"}),
+        ("POST", "/test/5", "ANY /{proxy+}", {"proxy": "test/5"}),
+        ("POST", "/pets/dog/1", "ANY /{proxy+}", {"proxy": "pets/dog/1"}),
+        ("GET", "/", "$default", {}),
+    ],
+)
+def test_precedence_is_as_api_gateway_documents_it(method, path, key, parameters):
+    assert found(DOCUMENTED, method, path) == (key, parameters)
+
+
+def test_a_method_of_its_own_wins_over_any_at_the_same_path():
+    table = router("ANY /a", "GET /a")
+    assert found(table, "GET", "/a") == ("GET /a", {})
+    assert found(table, "PUT", "/a") == ("ANY /a", {})
+
+
+def test_the_search_goes_back_when_a_static_way_ends_nowhere():
+    table = router("GET /a/b/c", "GET /{x}/b/d", "GET /a/{rest+}")
+    assert found(table, "GET", "/a/b/d") == ("GET /a/{rest+}", {"rest": "b/d"})
+    assert found(table, "GET", "/z/b/d") == ("GET /{x}/b/d", {"x": "z"})
+
+
+def test_parameters_are_decoded_after_the_path_was_cut_into_segments():
+    table = router("GET /orders/{id}/items/{item}")
+    assert found(table, "GET", "/orders/a%2Fb/items/%C3%A9%20x") == (
+        "GET /orders/{id}/items/{item}",
+        {"id": "a/b", "item": "é x"},
+    )
+
+
+def test_static_segments_match_in_any_encoding():
+    table = router("GET /caffè/menu")
+    assert found(table, "GET", "/caff%C3%A8/menu")
+    assert router("GET /caff%C3%A8/menu").match("GET", "/caff%C3%A8/menu")
+
+
+def test_a_parameter_needs_a_segment_that_is_not_empty():
+    table = router("GET /a/{id}", "GET /b/{proxy+}")
+    assert found(table, "GET", "/a/") is None
+    assert found(table, "GET", "/a//") is None
+    assert found(table, "GET", "/b/") is None
+    assert found(table, "GET", "/b//x") == ("GET /b/{proxy+}", {"proxy": "/x"})
+
+
+def test_rest_routes_take_a_trailing_slash_and_http_api_routes_do_not():
+    assert found(router("GET /a"), "GET", "/a/") == ("GET /a", {})
+    assert found(router("GET /a", version="2.0"), "GET", "/a/") is None
+    assert found(router("GET /a/{proxy+}"), "GET", "/a/b/") == ("GET /a/{proxy+}", {"proxy": "b/"})
+
+
+def test_parameters_of_different_names_can_stand_at_one_place():
+    table = router("GET /a/{x}/one", "GET /a/{y}/two")
+    assert found(table, "GET", "/a/1/one") == ("GET /a/{x}/one", {"x": "1"})
+    assert found(table, "GET", "/a/1/two") == ("GET /a/{y}/two", {"y": "1"})
+
+
+def test_the_later_of_two_routes_of_one_shape_wins_and_the_other_is_named():
+    table = router("GET /a/{x}", "GET /a/{y}")
+    assert found(table, "GET", "/a/1") == ("GET /a/{y}", {"y": "1"})
+    assert [(a.path, b.path) for a, b in table.shadowed] == [("/a/{x}", "/a/{y}")]
+
+
+def test_an_unknown_method_or_path_matches_nothing():
+    table = router("GET /a", "POST /")
+    assert found(table, "PUT", "/a") is None
+    assert found(table, "GET", "/b") is None
+    assert found(table, "POST", "/") == ("POST /", {})
+    assert found(Router(()), "GET", "/") is None
+
+
+segments = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+@given(segments, segments)
+def test_what_a_parameter_takes_is_what_was_encoded(first, second):
+    table = router("GET /x/{a}/{b}")
+    path = f"/x/{quote(first, safe='')}/{quote(second, safe='')}"
+    assert found(table, "GET", path) == ("GET /x/{a}/{b}", {"a": first, "b": second})
+
+
+templates = st.lists(st.sampled_from(["a", "b", "{p}", "{q}"]), min_size=1, max_size=4).flatmap(
+    lambda parts: st.sampled_from([parts, [*parts, "{proxy+}"]])
+)
+paths = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5)
+
+
+def _weight(template: str, path: list[str]) -> tuple[int, ...] | None:
+    """The rule, written again: rank of a template for a path, smaller is more specific; None: no match."""
+    parts, weight = template[1:].split("/"), []
+    for at, part in enumerate(parts):
+        if part.endswith("+}"):
+            return (*weight, 2) if len(path) > at else None
+        if at >= len(path) or (not part.startswith("{") and part != path[at]):
+            return None
+        weight.append(1 if part.startswith("{") else 0)
+    return tuple(weight) if len(parts) == len(path) else None
+
+
+@given(st.lists(templates, min_size=1, max_size=6), paths)
+def test_the_most_specific_template_wins_whatever_the_order(drawn, path):
+    shapes = {}
+    for parts in drawn:
+        names = [
+            f"{{p{i}{'+' if '+' in part else ''}}}" if "{" in part else part for i, part in enumerate(parts)
+        ]
+        shapes["/" + "/".join(names)] = None
+    table = router(*(f"GET {template}" for template in shapes))
+    ranked = sorted((weight, t) for t in shapes if (weight := _weight(t, path)) is not None)
+    match = table.match("GET", "/" + "/".join(path))
+    assert (match.route.path if match else None) == (ranked[0][1] if ranked else None)
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30))
+def test_no_path_breaks_the_router(text):
+    DOCUMENTED.match("GET", "/" + text)

@@ -1,0 +1,116 @@
+import json
+
+from esb_gateway.scheduling.cron import Rate, parse_expression
+from esb_gateway.scheduling.schedules import Firing, Schedule, ScheduleBook, event_payload
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def schedule(expression: str = "rate(1 minute)", function: str = "f", input: str | None = None) -> Schedule:
+    return Schedule(function, expression, parse_expression(expression), input)
+
+
+def fired(book: ScheduleBook, now: float) -> list[float]:
+    return [firing.time for firing in book.take_due(now).firings]
+
+
+def test_a_new_schedule_starts_with_its_next_time():
+    book = ScheduleBook()
+    book.replace([schedule()], 90.0)
+    assert book.next_time() == 120.0
+    assert fired(book, 119.9) == []
+    assert fired(book, 120.0) == [120.0]
+    assert fired(book, 120.5) == []
+    assert book.next_time() == 180.0
+
+
+def test_a_reload_neither_repeats_nor_skips_a_time():
+    book = ScheduleBook()
+    book.replace([schedule()], 90.0)
+    book.replace([schedule()], 100.0)
+    assert fired(book, 120.0) == [120.0]
+    book.replace([schedule()], 120.0)
+    assert fired(book, 120.1) == []
+    # Due, but not yet fired when the next generation comes.
+    book.replace([schedule()], 180.2)
+    assert fired(book, 180.3) == [180.0]
+
+
+def test_a_schedule_taken_away_and_brought_back_does_not_repeat_its_time():
+    book = ScheduleBook()
+    book.replace([schedule()], 90.0)
+    assert fired(book, 120.0) == [120.0]
+    book.replace([], 120.1)
+    assert book.next_time() is None
+    book.replace([schedule()], 120.2)
+    assert fired(book, 120.3) == []
+
+
+def test_a_changed_expression_or_input_is_another_schedule():
+    book = ScheduleBook()
+    book.replace([schedule(), schedule(input="{}"), schedule("rate(2 minutes)")], 90.0)
+    assert len(book) == 3
+
+
+def test_times_missed_by_more_than_a_minute_are_passed_over_once():
+    book = ScheduleBook()
+    book.replace([schedule()], 0.0)
+    due = book.take_due(1000.0)
+    assert ([f.time for f in due.firings], [f.time for f in due.missed]) == ([], [60.0])
+    assert book.next_time() == 1020.0
+
+
+def test_a_clock_set_back_does_not_fire_again():
+    book = ScheduleBook()
+    book.replace([schedule()], 90.0)
+    assert fired(book, 120.0) == [120.0]
+    assert fired(book, 60.0) == []
+    assert book.next_time() == 180.0
+
+
+def test_a_schedule_without_a_future_is_quiet():
+    book = ScheduleBook()
+    book.replace([schedule("cron(0 0 1 1 ? 1999)")], 1_700_000_000.0)
+    assert book.next_time() is None
+    assert fired(book, 2_000_000_000.0) == []
+
+
+def test_the_event_is_eventbridges_unless_there_is_input():
+    firing = Firing(schedule(function="clean"), 1_700_000_040.0)
+    event = json.loads(
+        event_payload(firing, region="eu-west-1", account="123456789012", new_id=lambda: "id-1")
+    )
+    assert event == {
+        "version": "0",
+        "id": "id-1",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2023-11-14T22:14:00Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/clean"],
+        "detail": {},
+    }
+    given_input = Firing(schedule(input='{"depth": 3}'), 0.0)
+    assert event_payload(given_input, region="r", account="a") == b'{"depth": 3}'
+
+
+@given(
+    st.integers(1, 600),
+    st.lists(st.floats(0.01, 45, allow_nan=False), min_size=1, max_size=60),
+    st.sets(st.integers(0, 59)),
+)
+def test_every_time_fires_exactly_once_whenever_one_looks_or_reloads(seconds, steps, reloads):
+    """As long as somebody looks at least once a minute."""
+    one = Schedule("f", "every", Rate(seconds))
+    book, now, times = ScheduleBook(), 0.0, []
+    book.replace([one], now)
+    for index, step in enumerate(steps):
+        now += step
+        if index in reloads:
+            book.replace([one], now)
+        times += fired(book, now)
+    assert times == sorted(set(times))
+    assert all(time % seconds == 0 for time in times)
+    # Times closer together than the looks collapse into the first of them; none else is lost.
+    assert len(times) >= min(now // seconds, sum(1 for step in steps if step >= seconds))

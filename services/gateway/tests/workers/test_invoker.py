@@ -1,0 +1,184 @@
+import asyncio
+import json
+
+import pytest
+from esb_gateway.background import Background
+from esb_gateway.errors import InfrastructureError, ThrottledError
+from esb_gateway.stats import FunctionStats
+from esb_gateway.workers.agent import InitFailedError, WorkerSpec
+from esb_gateway.workers.invoker import Answer, Call, Invoker, Target
+from esb_gateway.workers.pool import Pool, PoolLimits, PoolTools
+from esb_gateway.workers.worker_channel import (
+    AnswerTooLargeError,
+    WorkerLostError,
+    WorkerTimeoutError,
+    WorkerUnreachedError,
+)
+
+CALL = Call("req-1", "Root=1-a-b", "Y29udGV4dA==", b'{"n":1}')
+
+
+@pytest.fixture
+def setup(agent, log, fake_time):
+    def build(handler=None, **limits: float) -> tuple[Invoker, Target]:
+        numbers = iter(range(1, 100))
+        tools = PoolTools(
+            agent=agent,
+            open_channel=agent.open_channel,
+            new_worker_id=lambda function: f"w{next(numbers)}",
+            monotonic=fake_time.now,
+            background=Background(log).start,
+            warn=log.warning,
+        )
+        if handler is not None:
+            agent.handlers["f"] = handler
+        pool = Pool(WorkerSpec("f", "f:1"), PoolLimits(**limits), FunctionStats(), tools)
+        return Invoker(fake_time.clock()), Target("f", "arn:aws:lambda:r:0:function:f", 3.0, pool)
+
+    return build
+
+
+async def test_a_call_reaches_the_worker_with_all_it_needs(setup, agent):
+    invoker, target = setup()
+    assert await invoker.invoke(target, CALL, qualifier="live") == Answer(b'{"n":1}')
+    assert agent.seen[0].head == {
+        "host": "worker",
+        "content-type": "application/json",
+        "x-amzn-requestid": "req-1",
+        "x-amzn-trace-id": "Root=1-a-b",
+        "x-amz-client-context": "Y29udGV4dA==",
+        "x-esb-deadline-ms": "1700000003000",
+        "x-esb-function-arn": "arn:aws:lambda:r:0:function:f:live",
+        "content-length": "7",
+    }
+    assert (target.pool.idle, target.pool.stats.invocations, sum(target.pool.stats.buckets)) == (1, 1, 1)
+
+
+async def test_a_functions_error_is_an_answer_and_its_worker_stays(setup, helpers):
+    async def fail(seen):
+        return helpers.answer({"errorType": "KeyError"}, error="Unhandled")
+
+    invoker, target = setup(fail)
+    assert (await invoker.invoke(target, CALL)).function_error == "Unhandled"
+    assert (target.pool.idle, target.pool.stats.errors) == (1, 1)
+
+
+@pytest.mark.parametrize(("gone", "timed_out"), [("timeout", True), ("exit", False), ("oom", False)])
+async def test_a_worker_that_is_gone_after_its_answer_is_replaced(setup, helpers, gone, timed_out):
+    async def leave(seen):
+        return helpers.answer({"errorType": "x"}, error="Unhandled", gone=gone)
+
+    invoker, target = setup(leave)
+    answer = await invoker.invoke(target, CALL)
+    assert (answer.function_error, answer.timed_out) == ("Unhandled", timed_out)
+    assert target.pool.size == 0
+
+
+@pytest.mark.parametrize("never_reached", [WorkerUnreachedError("refused"), 409, 410])
+async def test_a_call_that_never_reached_its_worker_goes_to_another_once(
+    setup, agent, helpers, never_reached
+):
+    async def first_fails(seen):
+        if seen.worker_id == "w1":
+            if isinstance(never_reached, Exception):
+                raise never_reached
+            return helpers.answer({}, status=never_reached)
+        return helpers.answer("fine")
+
+    invoker, target = setup(first_fails)
+    assert (await invoker.invoke(target, CALL)).body == b'"fine"'
+    assert [seen.worker_id for seen in agent.seen] == ["w1", "w2"]
+
+
+async def test_a_second_worker_out_of_reach_ends_the_call(setup, agent):
+    async def unreached(seen):
+        raise WorkerUnreachedError("refused")
+
+    invoker, target = setup(unreached)
+    with pytest.raises(InfrastructureError, match="two workers in a row"):
+        await invoker.invoke(target, CALL)
+    assert len(agent.seen) == 2
+    assert (target.pool.size, target.pool.stats.failures) == (0, 1)
+
+
+async def test_a_connection_that_broke_is_not_tried_again(setup, agent):
+    async def lost(seen):
+        raise WorkerLostError("end of file")
+
+    invoker, target = setup(lost)
+    with pytest.raises(InfrastructureError, match="end of file"):
+        await invoker.invoke(target, CALL)
+    assert len(agent.seen) == 1
+    assert target.pool.size == 0
+
+
+async def test_a_worker_that_hangs_ends_as_aws_says_a_timeout(setup):
+    async def hang(seen):
+        raise WorkerTimeoutError("no answer within 5 s")
+
+    invoker, target = setup(hang)
+    answer = await invoker.invoke(target, CALL)
+    assert answer.timed_out
+    assert json.loads(answer.body) == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "2023-11-14T22:13:20.000Z req-1 Task timed out after 3.00 seconds",
+    }
+    assert target.pool.size == 0
+
+
+async def test_an_answer_too_large_is_the_functions_error(setup):
+    async def large(seen):
+        raise AnswerTooLargeError("more")
+
+    invoker, target = setup(large)
+    answer = await invoker.invoke(target, CALL)
+    assert json.loads(answer.body)["errorType"] == "Function.ResponseSizeTooLarge"
+    assert target.pool.size == 0
+
+
+async def test_any_other_status_of_a_worker_is_the_boxs_fault(setup, helpers):
+    async def odd(seen):
+        return helpers.answer({}, status=500)
+
+    invoker, target = setup(odd)
+    with pytest.raises(InfrastructureError, match="answered 500"):
+        await invoker.invoke(target, CALL)
+    assert target.pool.idle == 1
+
+
+async def test_a_failed_initialisation_is_the_functions_error(setup, agent):
+    agent.fail = InitFailedError(b'{"errorType":"Runtime.ImportModuleError"}')
+    invoker, target = setup()
+    assert await invoker.invoke(target, CALL) == Answer(
+        b'{"errorType":"Runtime.ImportModuleError"}', "Unhandled"
+    )
+
+
+async def test_throttled_calls_are_counted(setup):
+    invoker, target = setup(max=0)
+    with pytest.raises(ThrottledError):
+        await invoker.invoke(target, CALL)
+    assert target.pool.stats.throttles == 1
+
+
+async def test_a_cancelled_call_does_not_leak_its_worker(setup, agent, helpers):
+    async def hang(seen):
+        await asyncio.Event().wait()
+
+    invoker, target = setup(hang)
+    call = asyncio.create_task(invoker.invoke(target, CALL))
+    await helpers.eventually(lambda: agent.seen)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert target.pool.size == 0
+    await helpers.eventually(lambda: not agent.alive)
+
+
+async def test_after_the_agent_died_a_call_meets_no_second_dead_worker(setup, agent):
+    invoker, target = setup()
+    workers = [await target.pool.acquire() for _ in range(4)]
+    for worker in workers:
+        target.pool.release(worker)
+    agent.unreachable = {worker.worker_id for worker in workers}
+    assert (await invoker.invoke(target, CALL)).body == b'{"n":1}'
