@@ -1,11 +1,13 @@
 """Check rules of this repository that no other tool knows.
 
 No tracked file names a package registry's host (mirrors differ from site to site), uv.lock stays untracked
-(it names one), every member carries its papers, and all members have one version.
+(it names one), every member carries its papers, all members have one version, and every test that the table
+of AWS's behaviours names exists.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -24,13 +26,15 @@ REGISTRY_HOSTS = [
         ("snapshot.debian", "org"),
     ]
 ]
+GATEWAY_TESTS = Path("services/gateway/tests")
+BEHAVIOURS = Path("docs/aws-behaviour.md")
 PAPERS = ["README.md", "CHANGELOG.md", "pyproject.toml"]
 
 
 def main() -> int:
     """Print each broken rule; return non-zero when there is one."""
     tracked = [Path(line) for line in git("ls-files").splitlines()]
-    problems = [*registry_hosts(tracked), *untracked_lock(tracked), *papers(), *versions()]
+    problems = [*registry_hosts(tracked), *untracked_lock(tracked), *papers(), *versions(), *named_tests()]
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
@@ -82,6 +86,17 @@ def versions() -> list[str]:
         for path in [*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml")]
     }
     return [f"members differ in version: {found}"] if len(set(found.values())) > 1 else []
+
+
+def named_tests() -> list[str]:
+    """Return a line for each test that the table of AWS's behaviours names and nobody wrote."""
+    missing = []
+    for place, name in re.findall(r"`([\w/.-]+\.py)::(\w+)`", (ROOT / BEHAVIOURS).read_text()):
+        path = Path(place) if place.startswith(("services/", "e2e/")) else GATEWAY_TESTS / place
+        file = ROOT / path
+        if not file.exists() or not re.search(rf"^ *(async )?def {name}\(", file.read_text(), re.MULTILINE):
+            missing.append(f"{BEHAVIOURS}: no test {path}::{name}")
+    return missing
 
 
 def git(*arguments: str) -> str:
