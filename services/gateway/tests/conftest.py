@@ -71,7 +71,11 @@ async def echo(seen: Seen) -> WorkerAnswer:
 
 def answer(value: object, **more: object) -> WorkerAnswer:
     return WorkerAnswer(
-        int(more.get("status", 200)), json.dumps(value).encode(), more.get("error"), more.get("gone")
+        int(more.get("status", 200)),
+        json.dumps(value).encode(),
+        more.get("error"),
+        more.get("gone"),
+        more.get("log"),
     )
 
 

@@ -113,6 +113,23 @@ async def test_a_dry_run_calls_nobody(gateway, agent):
     assert (response.status_code, response.content, agent.seen) == (204, b"", [])
 
 
+async def test_the_end_of_the_log_comes_back_when_it_is_asked_for(gateway, agent, helpers):
+    async def logs(seen):
+        return helpers.answer(1, log="U1RBUlQ=" if seen.head.get("x-esb-log-type") == "Tail" else None)
+
+    agent.handlers["hello"] = logs
+    async with gateway(FUNCTIONS) as box:
+        asked = await box.invoke("hello", {}, X_Amz_Log_Type="Tail")
+        assert asked.headers["x-amz-log-result"] == "U1RBUlQ="
+        for headers in ({}, {"X_Amz_Log_Type": "None"}):
+            assert "x-amz-log-result" not in (await box.invoke("hello", {}, **headers)).headers
+        refused = await box.invoke("hello", {}, X_Amz_Log_Type="All")
+        assert refused.headers["x-amzn-errortype"] == "InvalidParameterValueException"
+        event = await box.invoke("hello", {}, X_Amz_Log_Type="Tail", X_Amz_Invocation_Type="Event")
+        assert event.status_code == 202
+    assert "x-esb-log-type" not in agent.seen[-1].head
+
+
 async def test_the_trace_goes_on_in_header_and_client_context(gateway, agent):
     context = b64encode(json.dumps({"custom": {"k": "v", "X-Amzn-Trace-Id": "Root=1-c-d"}}).encode()).decode()
     async with gateway(FUNCTIONS) as box:

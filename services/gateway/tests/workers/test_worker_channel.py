@@ -56,10 +56,11 @@ async def test_calls_go_over_one_connection(tmp_path):
 async def test_what_the_headers_say_about_the_call_is_read(tmp_path):
     reply = (
         b"HTTP/1.1 200 OK\r\nX-Amz-Function-Error: Unhandled\r\nx-esb-worker-gone: timeout\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n3\r\nabc\r\n0\r\n\r\n"
+        b"X-Esb-Log-Result: TE9H\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n3\r\nabc\r\n0\r\n\r\n"
     )
     async with worker(tmp_path / "w", reply, OK) as (channel, _, _):
-        assert await channel.call(HEAD, b"{}", 5) == WorkerAnswer(200, b"{}abc", "Unhandled", "timeout")
+        said = WorkerAnswer(200, b"{}abc", "Unhandled", "timeout", "TE9H")
+        assert await channel.call(HEAD, b"{}", 5) == said
         assert await channel.call(HEAD, b"{}", 5) == WorkerAnswer(200, b"ok", None, None)
         channel.close()
 

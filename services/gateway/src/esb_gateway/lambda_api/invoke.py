@@ -100,7 +100,9 @@ class InvokeApi:
         """Do what the invocation type says; `call` gets its payload here."""
         target = self._target(named)
         kind = headers.get(b"x-amz-invocation-type", _SYNC)
-        call = Call(call.request_id, call.trace, call.client_context, await _payload(headers, receive, kind))
+        tail = _log_tail(headers)
+        body = await _payload(headers, receive, kind)
+        call = Call(call.request_id, call.trace, call.client_context, body, tail and kind == _SYNC)
         if kind == _EVENT:
             now = self._front.clock.monotonic()
             self._events.put(QueuedEvent(target.name, call, now, named.qualifier))
@@ -108,10 +110,12 @@ class InvokeApi:
         if kind == _DRY_RUN:
             return _Reply(204, [], b"")
         answer = await self._front.invoker.invoke(target, call, qualifier=named.qualifier)
-        if answer.function_error is None:
-            return _Reply(200, [_JSON, _LATEST], answer.body)
-        failed = (b"x-amz-function-error", answer.function_error.encode("latin-1"))
-        return _Reply(200, [_JSON, _LATEST, failed], answer.body, answer.function_error)
+        reply = _Reply(200, [_JSON, _LATEST], answer.body, answer.function_error)
+        if answer.function_error is not None:
+            reply.headers.append((b"x-amz-function-error", answer.function_error.encode("latin-1")))
+        if answer.log_result is not None:
+            reply.headers.append((b"x-amz-log-result", answer.log_result.encode("latin-1")))
+        return reply
 
     def _target(self, named: FunctionName) -> Target:
         deployment = self._front.served.current
@@ -130,12 +134,23 @@ class InvokeApi:
         return trace, context.encoded(trace)
 
 
+def _log_tail(headers: dict[bytes, bytes]) -> bool:
+    """Whether the caller wants the end of the log."""
+    kind = headers.get(b"x-amz-log-type", b"None")
+    if kind not in {b"None", b"Tail"}:
+        raise InvalidParameterError(f"Value '{_shown(kind)}' at 'logType' is none of None, Tail.")
+    return kind == b"Tail"
+
+
+def _shown(value: bytes) -> str:
+    return value[:64].decode("latin-1")
+
+
 async def _payload(headers: dict[bytes, bytes], receive: Receive, kind: bytes) -> bytes:
     """Read the payload; none is an empty object, as on AWS."""
     if kind not in {_SYNC, _EVENT, _DRY_RUN}:
-        shown = kind[:64].decode("latin-1")
         raise InvalidParameterError(
-            f"Value '{shown}' at 'invocationType' is none of RequestResponse, Event, DryRun."
+            f"Value '{_shown(kind)}' at 'invocationType' is none of RequestResponse, Event, DryRun."
         )
     limit = MAX_EVENT_BYTES if kind == _EVENT else MAX_SYNC_BYTES
     try:

@@ -33,21 +33,27 @@ _TIMEOUT = "timeout"
 
 @frozen
 class Call:
-    """One invocation: what the function gets and what identifies it."""
+    """One invocation: what the function gets and what identifies it; `log_tail` asks for its log's end."""
 
     request_id: str
     trace: str
     client_context: str
     body: bytes
+    log_tail: bool = False
 
 
 @frozen
 class Answer:
-    """What the function said; `function_error` is set when it failed, `timed_out` when it took too long."""
+    """What the function said.
+
+    `function_error` is set when it failed, `timed_out` when it took too long, `log_result` (base64) when it
+    was asked for and is known.
+    """
 
     body: bytes
     function_error: str | None = None
     timed_out: bool = False
+    log_result: str | None = None
 
 
 @frozen
@@ -143,7 +149,7 @@ class Invoker:
             pool.release(worker)
         if got.status != 200:
             raise InfrastructureError(f"the worker answered {got.status}")
-        return Answer(got.body, got.function_error, timed_out=got.gone == _TIMEOUT)
+        return Answer(got.body, got.function_error, got.gone == _TIMEOUT, got.log_result)
 
     def _timed_out(self, target: Target, call: Call) -> Answer:
         stamp = (
@@ -163,6 +169,7 @@ def _too_large() -> Answer:
 def _request_head(target: Target, call: Call, qualifier: str | None, now: float) -> bytes:
     arn = target.arn if qualifier is None else f"{target.arn}:{qualifier}"
     deadline = int((now + target.timeout) * 1000)
+    log_type = "X-Esb-Log-Type: Tail\r\n" if call.log_tail else ""
     return (
         "POST /2015-03-31/functions/function/invocations HTTP/1.1\r\n"
         "Host: worker\r\n"
@@ -172,5 +179,6 @@ def _request_head(target: Target, call: Call, qualifier: str | None, now: float)
         f"X-Amz-Client-Context: {call.client_context}\r\n"
         f"X-Esb-Deadline-Ms: {deadline}\r\n"
         f"X-Esb-Function-Arn: {arn}\r\n"
+        f"{log_type}"
         f"Content-Length: {len(call.body)}\r\n\r\n"
     ).encode("latin-1")

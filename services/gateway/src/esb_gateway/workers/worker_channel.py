@@ -42,12 +42,17 @@ class AnswerTooLargeError(WorkerError):
 
 @frozen
 class WorkerAnswer:
-    """What came back; `gone` says why the worker must not be used again ("timeout", "exit", "oom")."""
+    """What came back.
+
+    `gone` says why the worker must not be used again ("timeout", "exit", "oom"); `log_result` is the end of
+    the call's log in base64, when the call asked for it and the worker can tell.
+    """
 
     status: int
     body: bytes
     function_error: str | None
     gone: str | None
+    log_result: str | None = None
 
 
 class WorkerChannel:
@@ -127,6 +132,7 @@ class _Connection(asyncio.Protocol):
         self._size = 0
         self._function_error: str | None = None
         self._gone: str | None = None
+        self._log_result: str | None = None
 
     async def exchange(self, head: bytes, body: bytes, within: float) -> WorkerAnswer:
         """One request, one answer."""
@@ -184,6 +190,8 @@ class _Connection(asyncio.Protocol):
             self._function_error = value.decode("latin-1")
         elif lowered == b"x-esb-worker-gone":
             self._gone = value.decode("latin-1")
+        elif lowered == b"x-esb-log-result":
+            self._log_result = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -200,7 +208,8 @@ class _Connection(asyncio.Protocol):
             body = b"".join((body, *self._more))
         if not self._parser.should_keep_alive():
             self.closed = True
-        answer = WorkerAnswer(self._parser.get_status_code(), body, self._function_error, self._gone)
+        status = self._parser.get_status_code()
+        answer = WorkerAnswer(status, body, self._function_error, self._gone, self._log_result)
         self._reset()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(answer)
