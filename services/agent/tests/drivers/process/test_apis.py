@@ -12,6 +12,14 @@ from esb_agent.http_connection import Request
 DEFAULTS = CallDefaults(b"arn:default", 3.0)
 
 
+class NoRecord:
+    def started(self, call):
+        pass
+
+    def finished(self, ending):
+        return b""
+
+
 class Peer:
     def __init__(self):
         self.answers = []
@@ -31,7 +39,7 @@ async def sides(told):
         on_ready=lambda: None,
         on_init_error=told.append,
         on_timeout=lambda _: None,
-        before_answer=lambda: None,
+        record=NoRecord(),
     )
     runtime, invoke = RuntimeApi(exchange), InvokeApi(exchange, DEFAULTS)
 
@@ -157,3 +165,21 @@ async def test_an_absurd_deadline_is_a_bad_call(sides, deadline):
     _, to_worker, *_ = sides
     ((status, _, _),) = to_worker(x_esb_deadline_ms=deadline)
     assert status == 400
+
+
+async def test_a_call_that_came_too_late_is_answered_as_timed_out_and_costs_no_worker(sides):
+    to_runtime, to_worker, *_ = sides
+    waiting = to_runtime(b"GET", b"invocation/next")
+    ((status, headers, body),) = to_worker(x_amzn_requestid=b"id-1", x_esb_deadline_ms=b"1000")
+    assert (status, b"X-Esb-Worker-Gone" in headers, waiting) == (200, False, [])
+    assert json.loads(body)["errorType"] == "Sandbox.Timedout"
+    assert json.loads(body)["errorMessage"].endswith("id-1 Task timed out after 0.00 seconds")
+
+
+@pytest.mark.parametrize(
+    ("value", "tail"), [(b"Tail", True), (b"tail", True), (b"None", False), (b"", False)]
+)
+def test_the_end_of_the_log_is_given_to_who_asks_for_it(value, tail):
+    request = Request(b"POST", PATH, {b"x-esb-log-type": value, b"x-amzn-trace-id": b"Root=1-2"}, b"")
+    call = read_call(Peer(), request, DEFAULTS, 1000.0)
+    assert (call.tail, call.trace) == (tail, b"Root=1-2")

@@ -603,6 +603,50 @@ class TestOutput:
         await call(worker, X_Amzn_Requestid="abc-5")
         assert ("abc-5", "last words") in [(line["request_id"], line["line"]) for line in box.log(worker)]
 
+    async def test_the_end_of_a_calls_log_comes_with_its_answer(self, box, call):
+        worker = await box.worker(
+            "import sys\nprint('at start')\n"
+            "def handler(event, context):\n"
+            "    print('out of', event)\n    print('err', file=sys.stderr)\n"
+            "    if event == 3: raise ValueError('no')\n"
+        )
+        assert "x-esb-log-result" not in (await call(worker, 1)).headers
+        for event in (2, 3):
+            answer = await call(worker, event, X_Esb_Log_Type="Tail", X_Amzn_Requestid=f"id-{event}")
+            tail = base64.b64decode(answer.headers["x-esb-log-result"]).decode().splitlines()
+            assert tail[0] == f"START RequestId: id-{event} Version: $LATEST"
+            assert {"err", f"out of {event}"} <= set(tail)
+            assert any("ValueError" in line for line in tail) == (event == 3)
+            assert tail[-2] == f"END RequestId: id-{event}"
+            assert re.match(rf"REPORT RequestId: id-{event}\tDuration: \d+\.\d\d ms\tBilled", tail[-1])
+            assert "Init Duration" not in tail[-1]
+
+    @pytest.mark.parametrize(
+        ("code", "said", "status"),
+        [
+            ("import time; time.sleep(9)", "Task timed out after 0.50 seconds", "Status: timeout"),
+            ("import os; os._exit(3)", "exit status 3", "Error Type: Runtime.ExitError"),
+        ],
+    )
+    async def test_the_log_of_a_call_that_ended_its_worker_is_complete(self, box, call, code, said, status):
+        worker = await box.worker(f"def handler(event, context): print('before'); {code}", timeout_ms=500)
+        answer = await call(worker, X_Esb_Log_Type="Tail", X_Amzn_Requestid="id-1")
+        tail = base64.b64decode(answer.headers["x-esb-log-result"]).decode()
+        start, printed, ended, *_, end, report = tail.splitlines()
+        assert (start, printed) == ("START RequestId: id-1 Version: $LATEST", "before")
+        assert said in ended
+        assert end == "END RequestId: id-1"
+        assert "Init Duration: " in report
+        assert report.endswith(f"{status}\t")
+        assert [entry["line"] for entry in box.log(worker)] == tail.splitlines()
+
+    async def test_the_start_of_a_long_silent_call_is_logged_while_it_runs(self, box, call, until):
+        worker = await box.worker("import time\ndef handler(event, context): time.sleep(1.5)")
+        running = asyncio.create_task(call(worker, X_Amzn_Requestid="id-1"))
+        await until(lambda: "START RequestId: id-1 Version: $LATEST" in [e["line"] for e in box.log(worker)])
+        assert not running.done()
+        await running
+
     async def test_a_flood_neither_stops_the_agent_nor_fills_the_disk(self, box, call):
         box.driver._logs._max_bytes = 256 * 1024
         worker = await box.worker(
@@ -614,7 +658,7 @@ class TestOutput:
         while not running.done():
             assert (await asyncio.wait_for(call(other, 1), 5)).json() == 1
         assert (await running).json() == "done"
-        size = sum(path.stat().st_size for path in (box.state / "logs").iterdir())
+        size = sum(path.stat().st_size for path in (box.state / "logs").glob(f"{worker.function}.log*"))
         assert size < 5 * 256 * 1024
 
 

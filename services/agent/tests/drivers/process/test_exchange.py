@@ -25,6 +25,20 @@ class Peer:
         return self.only[0]
 
 
+class Record:
+    """Notes what it is told, and adds a header to every answer."""
+
+    def __init__(self, told):
+        self.told = told
+
+    def started(self, call):
+        self.told.append(f"started {call.request_id.decode()}")
+
+    def finished(self, ending):
+        self.told.append(f"finished {ending.kind if ending else ''}".strip())
+        return b"X-Recorded: yes\r\n"
+
+
 @pytest.fixture
 def told():
     return []
@@ -36,7 +50,7 @@ async def exchange(told):
         on_ready=lambda: told.append("ready"),
         on_init_error=told.append,
         on_timeout=told.append,
-        before_answer=lambda: told.append("before"),
+        record=Record(told),
     )
 
 
@@ -61,12 +75,12 @@ async def test_a_call_goes_to_the_waiting_runtime_and_its_result_to_the_caller(e
     runtime, call, result = polled(exchange), new_call(), Peer()
     exchange.invoke(call)
     assert runtime.only == (200, b"Lambda-Runtime-Aws-Request-Id: id-1\r\n", b"event")
-    assert (exchange.busy, exchange.request_id) == (True, "id-1")
+    assert exchange.busy
     exchange.respond(result, b"id-1", b"application/json", b"result")
-    assert call.peer.only == (200, b"Content-Type: application/json\r\n", b"result")
+    assert call.peer.only == (200, b"Content-Type: application/json\r\nX-Recorded: yes\r\n", b"result")
     assert result.status == 202
-    assert (exchange.busy, exchange.request_id, exchange.invocations, exchange.errors) == (False, "", 1, 0)
-    assert told == ["ready", "before"]
+    assert (exchange.busy, exchange.invocations, exchange.errors) == (False, 1, 0)
+    assert told == ["ready", "started id-1", "finished"]
 
 
 async def test_a_call_before_the_runtime_asks_again_waits_for_it(exchange):
@@ -74,9 +88,9 @@ async def test_a_call_before_the_runtime_asks_again_waits_for_it(exchange):
     exchange.dropped(first)
     call = new_call()
     exchange.invoke(call)
-    assert (exchange.busy, exchange.request_id) == (True, "")
+    assert (exchange.busy, call.started) == (True, False)
     assert polled(exchange).status == 200
-    assert exchange.request_id == "id-1"
+    assert call.started
 
 
 async def test_a_functions_error_reaches_the_caller_as_one(exchange):
@@ -150,7 +164,7 @@ async def test_a_call_that_takes_too_long_is_told_to_the_keeper_once(exchange, t
     polled(exchange)
     exchange.invoke(new_call(seconds=0.01))
     await until(lambda: 0.01 in told)
-    assert told == ["ready", 0.01]
+    assert told == ["ready", "started id-1", 0.01]
 
 
 async def test_an_answer_in_time_stops_the_clock(exchange, told):
@@ -158,7 +172,7 @@ async def test_an_answer_in_time_stops_the_clock(exchange, told):
     exchange.invoke(new_call(seconds=0.02))
     exchange.respond(Peer(), b"id-1", b"", b"")
     await asyncio.sleep(0.04)
-    assert told == ["ready", "before"]
+    assert told == ["ready", "started id-1", "finished"]
 
 
 async def test_the_end_answers_the_call_in_hand_and_refuses_later_ones(exchange):

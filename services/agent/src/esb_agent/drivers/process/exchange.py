@@ -8,6 +8,7 @@ are told from outside.
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from esb_agent.drivers.process.payloads import Ending, ending_json, error_json
 from esb_agent.http_connection import Peer
@@ -18,17 +19,45 @@ OK_BODY = b'{"status":"OK"}\n'
 
 
 class Call:
-    """One invocation: `headers` are complete lines for the runtime, `seconds` what it may take."""
+    """One invocation: `headers` are complete lines for the runtime, `seconds` what it may take.
 
-    __slots__ = ("body", "headers", "peer", "request_id", "seconds", "started")
+    `trace` is the trace header as it came; `tail` asks for the end of what the call logs.
+    """
 
-    def __init__(self, peer: Peer, request_id: bytes, headers: bytes, body: bytes, seconds: float) -> None:
+    __slots__ = ("body", "headers", "peer", "request_id", "seconds", "started", "tail", "trace")
+
+    def __init__(
+        self,
+        peer: Peer,
+        request_id: bytes,
+        headers: bytes,
+        body: bytes,
+        seconds: float,
+        *,
+        trace: bytes = b"",
+        tail: bool = False,
+    ) -> None:
         self.peer = peer
         self.request_id = request_id
         self.headers = headers
         self.body = body
         self.seconds = seconds
+        self.trace = trace
+        self.tail = tail
         self.started = False
+
+
+class Recorder(Protocol):
+    """Who keeps the record of calls."""
+
+    def started(self, call: Call) -> None:
+        """The runtime is about to be given the call."""
+
+    def finished(self, ending: Ending | None) -> bytes:
+        """The call started last is about to be answered; `ending` when the worker is over, too.
+
+        Returns header lines for the answer.
+        """
 
 
 class Exchange:
@@ -43,12 +72,12 @@ class Exchange:
         on_ready: Callable[[], None],
         on_init_error: Callable[[bytes], None],
         on_timeout: Callable[[float], None],
-        before_answer: Callable[[], None],
+        record: Recorder,
     ) -> None:
         self._on_ready = on_ready
         self._on_init_error = on_init_error
         self._on_timeout = on_timeout
-        self._before_answer = before_answer
+        self._record = record
         self._polling: Peer | None = None
         self._call: Call | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -68,11 +97,6 @@ class Exchange:
     def ending(self) -> Ending | None:
         """How the worker ended, once it has."""
         return self._ending
-
-    @property
-    def request_id(self) -> str:
-        """Of the call the runtime works on; "" when it has none."""
-        return self._call.request_id.decode() if self._call and self._call.started else ""
 
     # The gateway's side.
 
@@ -105,7 +129,8 @@ class Exchange:
         if call and call.started:
             self.errors += 1
             gone = b"X-Esb-Worker-Gone: %b\r\n" % ending.kind.encode()
-            call.peer.answer(200, UNHANDLED + gone, ending_json(ending, call.request_id.decode(), now))
+            headers = UNHANDLED + gone + self._record.finished(ending)
+            call.peer.answer(200, headers, ending_json(ending, call.request_id.decode(), now))
         elif call:
             self._refuse_gone(call.peer, ending)
 
@@ -116,8 +141,6 @@ class Exchange:
         )
 
     def _take_call(self) -> Call | None:
-        if self._call:
-            self._before_answer()
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -164,6 +187,7 @@ class Exchange:
         call, peer = self._call, self._polling
         if call and peer:
             self._polling = None
+            self._record.started(call)
             call.started = True
             self.invocations += 1
             peer.answer(200, call.headers, call.body)
@@ -184,7 +208,7 @@ class Exchange:
         call = self._take_call()
         if call:
             # The caller first: it has waited longest.
-            call.peer.answer(200, headers, body)
+            call.peer.answer(200, headers + self._record.finished(None), body)
         peer.answer(status, JSON_TYPE, OK_BODY)
         return True
 

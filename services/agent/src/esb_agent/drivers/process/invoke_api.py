@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from esb_agent.drivers.process.exchange import JSON_TYPE, Call, Exchange
-from esb_agent.drivers.process.payloads import error_json
+from esb_agent.drivers.process.exchange import JSON_TYPE, UNHANDLED, Call, Exchange
+from esb_agent.drivers.process.payloads import ending_json, error_json, timed_out
 from esb_agent.http_connection import Peer, Request
 
 PATH = b"/2015-03-31/functions/function/invocations"
@@ -48,12 +48,19 @@ class InvokeApi:
         elif request.method != b"POST":
             peer.answer(405, JSON_TYPE, error_json("MethodNotAllowed", "POST it"))
         else:
-            try:
-                call = read_call(peer, request, self._defaults, time.time())
-            except BadCallError as error:
-                peer.answer(400, JSON_TYPE, error_json("InvalidRequest", str(error)))
-            else:
-                self._exchange.invoke(call)
+            self._take(peer, request, time.time())
+
+    def _take(self, peer: Peer, request: Request, now: float) -> None:
+        try:
+            call = read_call(peer, request, self._defaults, now)
+        except BadCallError as error:
+            peer.answer(400, JSON_TYPE, error_json("InvalidRequest", str(error)))
+            return
+        if call.seconds > 0:
+            self._exchange.invoke(call)
+        else:
+            # Too late before it came: nobody waits for it any more, and the worker is not to blame.
+            peer.answer(200, UNHANDLED, ending_json(timed_out(0.0), call.request_id.decode(), now))
 
     def on_oversized(self, peer: Peer, request: Request) -> None:
         """Refuse: 413."""
@@ -79,11 +86,13 @@ def read_call(peer: Peer, request: Request, defaults: CallDefaults, now: float) 
         b"Lambda-Runtime-Deadline-Ms: %d\r\nLambda-Runtime-Invoked-Function-Arn: %b\r\n"
         % (request_id, int((now + seconds) * 1000), headers.get(b"x-esb-function-arn") or defaults.arn)
     ]
-    if trace := headers.get(b"x-amzn-trace-id"):
+    trace = headers.get(b"x-amzn-trace-id", b"")
+    if trace:
         lines.append(b"Lambda-Runtime-Trace-Id: %b\r\n" % trace)
     lines += json_line(headers, b"x-amz-client-context", b"Lambda-Runtime-Client-Context")
     lines += json_line(headers, b"x-esb-cognito-identity", b"Lambda-Runtime-Cognito-Identity")
-    return Call(peer, request_id, b"".join(lines), request.body, seconds)
+    tail = headers.get(b"x-esb-log-type", b"").lower() == b"tail"
+    return Call(peer, request_id, b"".join(lines), request.body, seconds, trace=trace, tail=tail)
 
 
 def granted_seconds(deadline_ms: bytes | None, timeout: float, now: float) -> float:

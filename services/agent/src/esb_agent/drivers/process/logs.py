@@ -1,15 +1,9 @@
-"""What functions print: a JSON line each, in one file a function, bounded in size.
-
-{"time": "2025-01-31T12:00:00.000Z", "worker": "hello-1", "stream": "stdout", "request_id": "...", "line":
-"..."}
-"""
+"""What functions print: read from their pipes, kept in one file a function, bounded in size."""
 
 import asyncio
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +13,6 @@ READ_BYTES = 16 * 1024
 MAX_LINE_BYTES = 64 * 1024
 # What is read at the end of a call to have all that it printed.
 MAX_DRAIN_BYTES = 256 * 1024
-TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class LogFile:
@@ -88,13 +81,10 @@ class LogFiles:
 
 
 class Capture:
-    """Reads one worker's stdout or stderr until it closes. `request_id()` is of the call in flight, or ""."""
+    """Reads one worker's stdout or stderr until it closes; `write` gets its lines, without their ends."""
 
-    def __init__(self, file: LogFile, worker_id: str, stream: str, request_id: Callable[[], str]) -> None:
-        self._file = file
-        self._worker_id = worker_id
-        self._stream = stream
-        self._request_id = request_id
+    def __init__(self, write: Callable[[list[bytes]], None]) -> None:
+        self._write = write
         self._rest = b""
         self._fd = -1
 
@@ -117,23 +107,9 @@ class Capture:
         while len(self._rest) >= MAX_LINE_BYTES:
             lines.append(self._rest[:MAX_LINE_BYTES])
             self._rest = self._rest[MAX_LINE_BYTES:]
-        self._write(lines)
+        if lines:
+            self._write(lines)
         return len(data)
-
-    def _write(self, lines: list[bytes]) -> None:
-        if not lines:
-            return
-        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        head = {
-            "time": time,
-            "worker": self._worker_id,
-            "stream": self._stream,
-            "request_id": self._request_id(),
-        }
-        # A flood of short lines must not hold up the other workers' calls: the head is written once.
-        start = TO_JSON(head)[:-1] + ', "line": '
-        texts = [f"{start}{TO_JSON(line.decode('utf-8', 'replace'))}}}\n" for line in lines]
-        self._file.write("".join(texts).encode())
 
     def drain(self) -> None:
         """Read what is there now: called when a call ends, so that its output is told from the next one's."""

@@ -58,15 +58,20 @@ def timed_out(seconds: float) -> Ending:
     return Ending("timeout", "Sandbox.Timedout", message, f"timeout: no answer within {seconds:.2f} seconds")
 
 
-def ending_json(ending: Ending, request_id: str, now: float) -> bytes:
-    """The error of the call in flight.
+def ending_text(ending: Ending, request_id: str, now: float) -> str:
+    """What becomes of the call in flight, in a line.
 
-    A timeout's message starts with the time, any other with `RequestId:`.
+    A timeout's starts with the time, any other with `RequestId:`.
     """
     if ending.kind == "timeout":
         time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return error_json(ending.error_type, f"{time} {request_id} {ending.message}")
-    return error_json(ending.error_type, f"RequestId: {request_id} {ending.message}")
+        return f"{time} {request_id} {ending.message}"
+    return f"RequestId: {request_id} {ending.message}"
+
+
+def ending_json(ending: Ending, request_id: str, now: float) -> bytes:
+    """The same as the call's error."""
+    return error_json(ending.error_type, ending_text(ending, request_id, now))
 
 
 def init_timed_out(seconds: float) -> bytes:

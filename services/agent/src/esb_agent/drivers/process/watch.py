@@ -37,6 +37,8 @@ async def watch_memory(workers: Callable[[], Iterable[ProcessWorker]], keeper_pi
         fullest = 0.0
         busy = [worker for worker in workers() if worker.process and worker.state in WATCHED]
         try:
+            for worker in busy:
+                worker.show_start()
             if busy:
                 fullest = check_memory(busy, strays(workers(), keeper_pid()))
                 told = False

@@ -4,15 +4,18 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from attrs import frozen
 
 from esb_agent import unix_socket
 from esb_agent.drivers.process import loopback
+from esb_agent.drivers.process.call_log import CallLog
 from esb_agent.drivers.process.environment import ACCOUNT, DEFAULT_REGION
-from esb_agent.drivers.process.exchange import Exchange
+from esb_agent.drivers.process.exchange import Call, Exchange
 from esb_agent.drivers.process.invoke_api import MAX_EVENT_BYTES, CallDefaults, InvokeApi
+from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.messages import Started
 from esb_agent.drivers.process.logs import Capture, LogFile
 from esb_agent.drivers.process.payloads import Ending, init_ended, init_timed_out, timed_out
@@ -56,16 +59,20 @@ class ProcessWorker:
             on_ready=self._on_ready,
             on_init_error=self._fail_init,
             on_timeout=lambda seconds: self.end(timed_out(seconds)),
-            before_answer=self._drain,
+            record=self,
         )
         self._kill = kill
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._servers: list[asyncio.Server] = []
         self._clients: tuple[Clients, ...] = ()
-        self._captures = [
-            Capture(log, identity.worker_id, stream, lambda: self.exchange.request_id)
-            for stream in ("stdout", "stderr")
-        ]
+        self._log = CallLog(
+            log,
+            identity.worker_id,
+            spec.memory_mb,
+            peak_bytes=self._peak_bytes,
+            init_seconds=lambda: self.init_seconds,
+        )
+        self._captures = [Capture(partial(self._log.output, stream)) for stream in ("stdout", "stderr")]
 
     @property
     def run(self) -> str:
@@ -151,9 +158,29 @@ class ProcessWorker:
             # Whoever waited may have been cancelled; then nobody is to be told.
             self._ready.exception()
 
+    def started(self, call: Call) -> None:
+        """See `exchange.Recorder`. What was printed before is none of this call's."""
+        self._drain()
+        self._log.started(call)
+
+    def finished(self, ending: Ending | None) -> bytes:
+        """See `exchange.Recorder`."""
+        self._drain()
+        return self._log.finished(ending)
+
+    def show_start(self) -> None:
+        """Log the start of a call that has been silent until now."""
+        self._log.show_start()
+
     def _drain(self) -> None:
         for capture in self._captures:
             capture.drain()
+
+    def _peak_bytes(self) -> int:
+        """Its own memory is looked at after every call, that of what it started when the watch does."""
+        if self.process:
+            self.rss_peak_bytes = max(self.rss_peak_bytes, procfs.resident_bytes((self.process.pid,)))
+        return self.rss_peak_bytes
 
     def end(self, ending: Ending) -> None:
         """Kill it, and answer the call it holds; the first ending counts."""
