@@ -193,3 +193,20 @@ def test_a_file_named_current_is_no_link(tmp_path: Path) -> None:
     write_files(tmp_path, "x")
     (tmp_path / "current").write_text("")
     assert said(tmp_path) == {"x"}
+
+
+def test_an_on_failure_function_that_isnt_there_is_a_warning(tmp_path: Path) -> None:
+    write_files(tmp_path, "plain")
+    told = "arn:aws:lambda:eu-central-1:123456789012:function:"
+    (tmp_path / "functions.yml").write_text(
+        "functions:\n"
+        "  f: {image: x, async_invoke: {on_failure: gone}}\n"
+        "  g: {image: x, async_invoke: {on_failure: f}}\n"
+        f"  h: {{image: x, async_invoke: {{on_failure: '{told}f'}}}}\n"
+        f"  i: {{image: x, async_invoke: {{on_failure: '{told}gone'}}}}\n"
+    )
+    warnings = load_runtime_config(tmp_path).warnings
+    assert [(warning.field, warning.found) for warning in warnings] == [
+        ("functions.f.async_invoke.on_failure", "gone"),
+        ("functions.i.async_invoke.on_failure", f"{told}gone"),
+    ]

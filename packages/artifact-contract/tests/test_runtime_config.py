@@ -187,11 +187,11 @@ def test_a_route_has_a_method_and_a_payload_version_by_default() -> None:
     parsed = routing("""\
 routes:
   - {path: /a, function: f}
-  - {path: "/{proxy+}", method: post, function: f, payload_version: 2.0, auth: {type: iam}}
+  - {path: "/{proxy+}", method: post, function: f, payload_version: 2.0, usage_plan: {name: gold}}
 """)
     assert parsed.value == (
         Route("/a", "GET", "f", "1.0"),
-        Route("/{proxy+}", "POST", "f", "2.0", extra={"auth": {"type": "iam"}}),
+        Route("/{proxy+}", "POST", "f", "2.0", extra={"usage_plan": {"name": "gold"}}),
     )
 
 

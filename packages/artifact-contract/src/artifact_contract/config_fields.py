@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 from attrs import define, field
 
-from artifact_contract.config_types import NO_TEXTS, Scaling, ScheduleEvent
+from artifact_contract.config_types import NO_TEXTS
 from artifact_contract.errors import Kind, Problem, Severity
-from artifact_contract.nodes import Mapping as MappingNode
 from artifact_contract.nodes import (
+    BOOLEANS,
     Node,
     PlainValue,
     Scalar,
@@ -24,6 +24,7 @@ from artifact_contract.nodes import (
     plain_python,
     quote,
 )
+from artifact_contract.nodes import Mapping as MappingNode
 from artifact_contract.parsed import Places
 
 FieldPath: TypeAlias = tuple[Step, ...]
@@ -117,6 +118,53 @@ def whole(check: Check, node: Node, path: FieldPath, key: str) -> int | None:
     return None
 
 
+def switch(check: Check, node: Node, path: FieldPath, key: str) -> bool | None:
+    """`true` or `false`, quoted or not; a null is nothing."""
+    if type(node) is Scalar:
+        if is_null(node):
+            return None
+        if node.text in BOOLEANS:
+            return BOOLEANS[node.text]
+    check.report((*path, key), "true or false", describe(node))
+    return None
+
+
+def within(least: int, most: int) -> FieldReader:
+    """A reader of whole numbers of a range, both ends in it."""
+
+    def read(check: Check, node: Node, path: FieldPath, key: str) -> int | None:
+        value = whole(check, node, path, key)
+        if value is not None and not least <= value <= most:
+            check.report((*path, key), f"a whole number from {least} to {most}", str(value))
+        return value
+
+    return read
+
+
+def one_of(*choices: str) -> FieldReader:
+    """A reader of one of a few words, as they are written here."""
+
+    def read(check: Check, node: Node, path: FieldPath, key: str) -> str | None:
+        value = text(check, node, path, key)
+        if value is not None and value not in choices:
+            check.report((*path, key), f"{', '.join(choices[:-1])} or {choices[-1]}", quote(value))
+        return value
+
+    return read
+
+
+def of_form(form: re.Pattern[str], expected: str) -> FieldReader:
+    """A reader of texts that match a pattern as a whole."""
+
+    def read(check: Check, node: Node, path: FieldPath, key: str) -> str | None:
+        value = text(check, node, path, key)
+        if value is not None and not form.fullmatch(value):
+            check.report((*path, key), expected, quote(value))
+        return value
+
+    return read
+
+
 def positive(check: Check, node: Node, path: FieldPath, key: str) -> int | None:
     """A whole number from 1."""
     value = whole(check, node, path, key)
@@ -169,52 +217,3 @@ def text_list(check: Check, node: Node, path: FieldPath, key: str) -> tuple[str,
         else:
             check.report((*path, key, index), "a text", describe(item))
     return tuple(values) or None
-
-
-def scaling(check: Check, node: Node, path: FieldPath, key: str) -> Scaling | None:
-    """How many workers there may be; what the contract doesn't name is left out."""
-    values = read_fields(check, node, (*path, key), _SCALING_FIELDS)
-    values.pop("extra", None)
-    result = Scaling(**values)
-    least, most = result.min_capacity, result.max_capacity
-    if least is not None and most is not None and least > most:
-        check.report(
-            (*path, key, "min_capacity"), f"at most max_capacity, {most}", str(least), Severity.STRICT
-        )
-    return result
-
-
-def events(check: Check, node: Node, path: FieldPath, key: str) -> tuple[ScheduleEvent, ...] | None:
-    """The schedules; an event of another sort is a warning and left out."""
-    found = []
-    for index, item in enumerate(check.sequence(node, (*path, key))):
-        full = (*path, key, index)
-        for sort, body in check.mapping(item, full).items():
-            if sort != "schedule":
-                check.report((*full, sort), "schedule, the only event there is", quote(sort), Severity.STRICT)
-                continue
-            values = read_fields(check, body, (*full, sort), _SCHEDULE_FIELDS)
-            if "rate" in values:
-                found.append(ScheduleEvent(values["rate"], values.get("input")))
-            else:
-                check.missing((*full, sort, "rate"), "a rate(...) or cron(...) expression")
-    return tuple(found) or None
-
-
-_SCALING_FIELDS: Mapping[str, FieldReader] = {
-    "min_capacity": whole,
-    "max_capacity": whole,
-    "idle_timeout": seconds,
-    "acquire_timeout": seconds,
-}
-_SCHEDULE_FIELDS: Mapping[str, FieldReader] = {"rate": text, "input": text}
-DEFAULTS_FIELDS: Mapping[str, FieldReader] = {
-    "environment": texts,
-    "scaling": scaling,
-    "timeout": positive,
-    "memory_size": positive,
-    "runtime": text,
-    "handler": text,
-    "architectures": text_list,
-}
-FUNCTION_FIELDS: Mapping[str, FieldReader] = {**DEFAULTS_FIELDS, "image": text, "events": events}

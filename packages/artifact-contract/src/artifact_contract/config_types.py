@@ -32,13 +32,17 @@ __all__ = [
     "RESOURCES_FILE",
     "RESOURCE_KEYS",
     "ROUTING_FILE",
+    "AsyncInvoke",
+    "Cors",
     "Defaults",
     "Function",
+    "FunctionUrl",
     "FunctionsConfig",
     "ImageImport",
     "ImageImportEntry",
     "ResourcesConfig",
     "Route",
+    "RouteAuth",
     "RuntimeConfig",
     "Scaling",
     "ScheduleEvent",
@@ -61,10 +65,49 @@ class Scaling:
 
 @frozen
 class ScheduleEvent:
-    """A schedule: a `rate(...)` or `cron(...)` expression, and the event text to invoke with."""
+    """A schedule: a `rate(...)` or `cron(...)` expression, and the event text to invoke with.
+
+    `timezone` is the IANA name that a cron expression is meant in, `""` UTC; only its form was checked.
+    """
 
     rate: str
     input: str | None = None
+    timezone: str = ""
+    enabled: bool = True
+    name: str = ""
+
+
+@frozen
+class Cors:
+    """What other origins' pages may do; methods in upper case, `*` stands for all, `max_age` in seconds."""
+
+    allow_origins: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    allow_credentials: bool = False
+    max_age: int | None = None
+
+
+@frozen
+class FunctionUrl:
+    """A function's own URL; `auth_type` is `NONE` or `AWS_IAM`, the mode `BUFFERED` or `RESPONSE_STREAM`."""
+
+    auth_type: str = "NONE"
+    invoke_mode: str = "BUFFERED"
+    cors: Cors | None = None
+
+
+@frozen
+class AsyncInvoke:
+    """How events of a function are kept: `max_age` in seconds, None where the gateway's own setting holds.
+
+    `on_failure` is the function that is told of an event given up: its name, or its ARN as it was written.
+    """
+
+    max_age: int | None = None
+    max_retries: int | None = None
+    on_failure: str = ""
 
 
 @frozen
@@ -81,6 +124,9 @@ class Function:
     runtime: str = ""
     handler: str = ""
     architectures: tuple[str, ...] = ()
+    function_url: FunctionUrl | None = None
+    async_invoke: AsyncInvoke | None = None
+    description: str = ""
     extra: Mapping[str, PlainValue] = NO_EXTRA
 
 
@@ -107,14 +153,38 @@ class FunctionsConfig:
 
 
 @frozen
+class RouteAuth:
+    """Who may call a route: `type` is `none`, `api_key` or `jwt`; the rest is of `jwt`.
+
+    Without an issuer the box's own tokens are meant; an empty `audience` or `scopes` asks for none.
+    """
+
+    type: str
+    issuer: str = ""
+    audience: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
+@frozen
 class Route:
-    """One route; `method` is upper-case, `payload_version` `1.0` or `2.0`."""
+    """One route; `method` is upper-case, `payload_version` `1.0` or `2.0`, `api_type` `rest` or `http`.
+
+    `stage` is empty where the kind of API decides it; `auth` None is an open route.
+    """
 
     path: str
     method: str
     function: str
     payload_version: str = "1.0"
+    api_type: str = field()
+    stage: str = ""
+    auth: RouteAuth | None = None
+    cors: Cors | None = None
     extra: Mapping[str, PlainValue] = NO_EXTRA
+
+    @api_type.default
+    def _of_payload(self) -> str:
+        return "http" if self.payload_version == "2.0" else "rest"
 
 
 @frozen

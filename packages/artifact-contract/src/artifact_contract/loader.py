@@ -26,6 +26,7 @@ from artifact_contract.config_files import (
     RESOURCES_FILE,
     ROUTING_FILE,
 )
+from artifact_contract.config_sections import function_of
 from artifact_contract.config_types import (
     FunctionsConfig,
     ImageImport,
@@ -97,7 +98,7 @@ def load_runtime_config(config_dir: Path, *, reader: Reader = read_yaml) -> Load
     directory = config_dir if target is None else config_dir / target
     parsed = parse_config_files(files, directory, reader=reader)
     generation = None if target is None else Path(target).name
-    dangling = _dangling_routes(parsed.value, directory)
+    dangling = [*_dangling_routes(parsed.value, directory), *_dangling_destinations(parsed.value, directory)]
     return LoadedConfig(parsed.value, generation, (*parsed.warnings, *dangling))
 
 
@@ -175,4 +176,21 @@ def _dangling_routes(config: RuntimeConfig, directory: Path) -> list[Problem]:
         )
         for route in config.routing
         if route.function not in config.functions.functions
+    ]
+
+
+def _dangling_destinations(config: RuntimeConfig, directory: Path) -> list[Problem]:
+    """On-failure functions that don't exist: a warning, for the same reason."""
+    place = Place(str(directory / FUNCTIONS_FILE))
+    return [
+        Problem(
+            place,
+            f"functions.{name}.async_invoke.on_failure",
+            "a function",
+            function.async_invoke.on_failure,
+            severity=Severity.WARNING,
+        )
+        for name, function in config.functions.functions.items()
+        if function.async_invoke and function.async_invoke.on_failure
+        if function_of(function.async_invoke.on_failure) not in config.functions.functions
     ]

@@ -52,7 +52,7 @@ class Sequence:
 Node: TypeAlias = Scalar | Mapping | Sequence
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _YAML_WORDS = {
     **{"None": "null", "True": "true", "False": "false"},
     **{"inf": ".inf", "-inf": "-.inf", "nan": ".nan"},
@@ -97,8 +97,8 @@ def plain_python(node: Node) -> PlainValue:
 def _resolve(text: str) -> PlainValue:
     if text in NULLS:
         return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
+    if text in BOOLEANS:
+        return BOOLEANS[text]
     return _number(text) if text[0] in "+-.0123456789" else text
 
 

@@ -8,14 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from artifact_contract.config_fields import (
-    DEFAULTS_FIELDS,
-    FUNCTION_FIELDS,
-    Check,
-    FieldReader,
-    read_fields,
-    text,
-)
+from artifact_contract.config_fields import Check, FieldReader, read_fields, text
 from artifact_contract.config_files import (
     CONFIG_FILES,
     FUNCTIONS_FILE,
@@ -26,14 +19,19 @@ from artifact_contract.config_files import (
     RESOURCES_FILE,
     ROUTING_FILE,
 )
+from artifact_contract.config_sections import DEFAULTS_FIELDS, FUNCTION_FIELDS, ROUTE_FIELDS
 from artifact_contract.config_types import (
+    AsyncInvoke,
+    Cors,
     Defaults,
     Function,
     FunctionsConfig,
+    FunctionUrl,
     ImageImport,
     ImageImportEntry,
     ResourcesConfig,
     Route,
+    RouteAuth,
     RuntimeConfig,
     Scaling,
     ScheduleEvent,
@@ -54,13 +52,17 @@ __all__ = [
     "RESOURCES_FILE",
     "RESOURCE_KEYS",
     "ROUTING_FILE",
+    "AsyncInvoke",
+    "Cors",
     "Defaults",
     "Function",
+    "FunctionUrl",
     "FunctionsConfig",
     "ImageImport",
     "ImageImportEntry",
     "ResourcesConfig",
     "Route",
+    "RouteAuth",
     "RuntimeConfig",
     "Scaling",
     "ScheduleEvent",
@@ -73,12 +75,6 @@ __all__ = [
 
 DEFAULT_ROUTE = "$default"  # HTTP API: what matches no other route
 
-_ROUTE_FIELDS: Mapping[str, FieldReader] = {
-    "path": text,
-    "method": text,
-    "function": text,
-    "payload_version": text,
-}
 _IMAGE_FIELDS: Mapping[str, FieldReader] = {"function_name": text, "image_source": text, "image_ref": text}
 
 
@@ -137,7 +133,7 @@ def _route(check: Check, index: int, node: Node) -> Route | None:
     if not isinstance(node, MappingNode):
         check.report(path, "a mapping", describe(node))
         return None
-    values = read_fields(check, node, path, _ROUTE_FIELDS)
+    values = read_fields(check, node, path, ROUTE_FIELDS)
     if "path" not in values:
         check.missing((*path, "path"), "a path; the route is ignored", Severity.WARNING)
         return None
@@ -149,6 +145,12 @@ def _route(check: Check, index: int, node: Node) -> Route | None:
     version = values.setdefault("payload_version", "1.0")
     if version not in PAYLOAD_VERSIONS:
         check.report((*path, "payload_version"), " or ".join(PAYLOAD_VERSIONS), quote(version))
+    if version == "2.0" and values.get("api_type") == "rest":
+        check.report((*path, "api_type"), "http, as a REST API has payload 1.0 only", "'rest'")
+    allowed = values.get("cors")
+    if allowed and allowed.allow_credentials and "*" in allowed.allow_origins:
+        # API Gateway refuses it, and browsers ignore the answer
+        check.report((*path, "cors", "allow_credentials"), "false while every origin is allowed", "true")
     values["method"] = values.get("method", "GET").upper()
     return Route(**values)
 
