@@ -48,6 +48,7 @@ def test_nothing_of_the_hosts_account_or_proxy_gets_in(plan):
         assert env["NO_PROXY"] == "127.0.0.1,localhost"
         assert (env["PATH"], env["ESB_LEVEL"]) == ("/bin", "x")
     assert service(plan, GATEWAY).env["ESB_OWNER_ID"].startswith("box-")
+    assert service(plan, GATEWAY).env["ESB_GATEWAY_STATE_DIR"] == plan.state.state_dir + "/gateway"
 
 
 def test_keys_are_made_once_kept_private_and_never_shown(plan, tmp_path):

@@ -204,6 +204,7 @@ def _gateway_env(box: BoxState, state: Path) -> dict[str, str]:
         "ESB_GATEWAY_HOST": _HOST,
         "ESB_GATEWAY_PORT": str(box.ports[GATEWAY]),
         "ESB_AGENT_ADDRESS": box.urls[AGENT],
+        "ESB_GATEWAY_STATE_DIR": str(state / "gateway"),
         "ESB_GATEWAY_DRAIN_TIMEOUT": _DRAIN_SECONDS,
         "ESB_OWNER_ID": f"box-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}",
     }
