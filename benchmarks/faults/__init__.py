@@ -1,0 +1,1 @@
+"""Parts of `fault_run.py`: the box, the load, the faults, the counts."""
