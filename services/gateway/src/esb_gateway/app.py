@@ -1,6 +1,6 @@
 """The gateway as one ASGI application.
 
-/2015-03-31/…   Lambda Invoke API      /health   /metrics      everything else: routes of routing.yml
+/2015-03-31/… and other dates: Lambda API      /health   /metrics      everything else: routes of routing.yml
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Deployment, Served
 from esb_gateway.front import Front
 from esb_gateway.health import HealthEndpoint
-from esb_gateway.lambda_api.invoke import PREFIX, InvokeApi
+from esb_gateway.lambda_api.endpoint import LambdaApi
+from esb_gateway.lambda_api.paths import is_lambda_api
 from esb_gateway.metrics import MetricsEndpoint
 from esb_gateway.reload import POLL_SECONDS, Reloader
 from esb_gateway.routes.api_routes import ApiRoutes
@@ -75,7 +76,7 @@ class Gateway(Starlette):
         """Answer one request, or run the lifespan."""
         if scope["type"] != "http" or scope["path"] in self._own:
             await super().__call__(scope, receive, send)
-        elif scope["path"].startswith(PREFIX):
+        elif is_lambda_api(scope["path"]):
             await self._invoke(scope, receive, send)
         else:
             await self._routes(scope, receive, send)
@@ -136,7 +137,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         await deps.agent.close()
 
     return Gateway(
-        invoke=InvokeApi(front, events),
+        invoke=LambdaApi(front, events),
         routes=ApiRoutes(front, identity),
         own={
             "/health": HealthEndpoint(served, reloader, deps.agent),

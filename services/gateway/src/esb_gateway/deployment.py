@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from artifact_contract.config_types import Function, RuntimeConfig, Scaling, with_defaults
+from artifact_contract.config_types import (
+    Function,
+    FunctionsConfig,
+    RuntimeConfig,
+    Scaling,
+    with_defaults,
+)
 from artifact_contract.loader import LoadedConfig, expand_functions
 from attrs import field, frozen
 
+from esb_gateway.lambda_api.paths import is_lambda_api
 from esb_gateway.routes.router import Route, Router
 from esb_gateway.scheduling.cron import ExpressionError, parse_expression
 from esb_gateway.scheduling.schedules import Schedule
@@ -23,7 +30,6 @@ from esb_gateway.workers.pool import PoolLimits
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128
 RESERVED_PATHS = frozenset({"/health", "/metrics"})
-RESERVED_PREFIX = "/2015-03-31/"
 
 
 @frozen
@@ -52,18 +58,24 @@ class FunctionPlan:
 
 @frozen
 class Plan:
-    """A generation, understood."""
+    """A generation, understood.
+
+    `written` is what its `functions.yml` says, `${NAME}` unexpanded; `modified` is when, in seconds since the
+    epoch.
+    """
 
     generation: str | None
     functions: Mapping[str, FunctionPlan]
     router: Router
     schedules: tuple[Schedule, ...]
     warnings: tuple[str, ...]
+    written: FunctionsConfig = field(factory=FunctionsConfig)
+    modified: float = 0.0
 
 
 @frozen
 class Deployment:
-    """A generation, ready to serve."""
+    """A generation, ready to serve; `written` and `modified` as in its plan."""
 
     box: Box
     generation: str | None = None
@@ -71,6 +83,8 @@ class Deployment:
     router: Router = field(factory=lambda: Router(()))
     schedules: tuple[Schedule, ...] = ()
     warnings: tuple[str, ...] = ()
+    written: FunctionsConfig = field(factory=FunctionsConfig)
+    modified: float = 0.0
 
     def arn_of(self, function: str) -> str:
         """Return the ARN a function of that name has or would have."""
@@ -86,8 +100,8 @@ class Served:
         self.current = deployment
 
 
-def plan_deployment(loaded: LoadedConfig, box: Box) -> Plan:
-    """Understand a loaded config.
+def plan_deployment(loaded: LoadedConfig, box: Box, modified: float = 0.0) -> Plan:
+    """Understand a loaded config that was written at `modified`.
 
     Raises:
         ArtifactError: an environment refers to a variable that has no value (contract §9).
@@ -108,7 +122,15 @@ def plan_deployment(loaded: LoadedConfig, box: Box) -> Plan:
         *_route_warnings(config, router),
         *schedule_warnings,
     ]
-    return Plan(loaded.generation, functions, router, tuple(schedules), tuple(warnings))
+    return Plan(
+        loaded.generation,
+        functions,
+        router,
+        tuple(schedules),
+        tuple(warnings),
+        written=config.functions,
+        modified=modified,
+    )
 
 
 def _function_plan(function: Function, box: Box) -> FunctionPlan:
@@ -150,7 +172,7 @@ def _limit_warnings(functions: Mapping[str, FunctionPlan]) -> list[str]:
 def _route_warnings(config: RuntimeConfig, router: Router) -> list[str]:
     warnings = []
     for route in config.routing:
-        if route.path in RESERVED_PATHS or route.path.startswith(RESERVED_PREFIX):
+        if route.path in RESERVED_PATHS or is_lambda_api(route.path):
             warnings.append(
                 f"route {route.method} {route.path}: never reached, the path is the gateway's own"
             )

@@ -33,7 +33,15 @@ class InvalidParameterError(CallError):
     """A header or query parameter has a value that AWS does not know."""
 
 
-class InvalidNameError(CallError):
+class ReadOnlyError(CallError):
+    """An operation that would change what is deployed."""
+
+
+class ConstraintError(CallError):
+    """A value breaks what AWS's API model says of its field."""
+
+
+class InvalidNameError(ConstraintError):
     """The function name is no name, partial ARN or ARN."""
 
 
@@ -81,7 +89,8 @@ LAMBDA_ERRORS: dict[type[CallError], LambdaError] = {
     UnknownOperationError: LambdaError(404, "UnknownOperationException", text_key="Message"),
     InvalidContentError: LambdaError(400, "InvalidRequestContentException"),
     InvalidParameterError: LambdaError(400, "InvalidParameterValueException"),
-    InvalidNameError: LambdaError(400, "ValidationException"),
+    ConstraintError: LambdaError(400, "ValidationException"),
+    ReadOnlyError: LambdaError(403, "AccessDeniedException", text_key="Message"),
     PayloadTooLargeError: LambdaError(413, "RequestTooLargeException"),
     ThrottledError: LambdaError(429, "TooManyRequestsException", reason="ConcurrentInvocationLimitExceeded"),
     FunctionOffError: LambdaError(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from artifact_contract.config_types import CONFIG_FILES, FUNCTIONS_FILE
 from artifact_contract.errors import ArtifactError
-from artifact_contract.loader import current_generation, load_runtime_config
+from artifact_contract.loader import CURRENT_LINK, current_generation, load_runtime_config
 from attrs import define
 
 from esb_gateway.access_log import Log
@@ -79,7 +79,8 @@ class Reloader:
             self._serve(plan)
 
     def _plan(self) -> Plan:
-        return plan_deployment(load_runtime_config(self._config_dir), self._box)
+        loaded = load_runtime_config(self._config_dir)
+        return plan_deployment(loaded, self._box, _modified(self._config_dir))
 
     def _serve(self, plan: Plan) -> None:
         # From here to the assignment nothing awaits: a request sees the old deployment or the new one, whole.
@@ -116,6 +117,12 @@ def config_mark(config_dir: Path) -> Mark | None:
     if not (config_dir / FUNCTIONS_FILE).exists():
         return None
     return tuple(_file_mark(config_dir / name) for name in CONFIG_FILES)
+
+
+def _modified(config_dir: Path) -> float:
+    """When the functions served now were written."""
+    current = config_dir / CURRENT_LINK / FUNCTIONS_FILE
+    return (current if current.exists() else config_dir / FUNCTIONS_FILE).stat().st_mtime
 
 
 def _file_mark(path: Path) -> tuple[int, int, int] | None:

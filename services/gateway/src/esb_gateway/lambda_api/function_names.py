@@ -36,6 +36,9 @@ class FunctionName:
     qualifier: str | None
 
 
+ALL_FUNCTIONS = FunctionName("", None)  # for what is about no function in particular
+
+
 @lru_cache(maxsize=1024)
 def parse_function_name(text: str) -> FunctionName:
     """Read any of the forms above.

@@ -53,7 +53,16 @@ class Fleet:
             name: Target(name, self._box.arn(name), function.timeout, self._pools[name])
             for name, function in plan.functions.items()
         }
-        return Deployment(self._box, plan.generation, targets, plan.router, plan.schedules, plan.warnings)
+        return Deployment(
+            self._box,
+            plan.generation,
+            targets,
+            plan.router,
+            plan.schedules,
+            plan.warnings,
+            written=plan.written,
+            modified=plan.modified,
+        )
 
     def tend(self) -> None:
         """Let every pool look after its idle workers and its minimum; forget drained pools that are done."""

@@ -1,0 +1,84 @@
+"""The operations that only tell: ListFunctions, GetFunction and the parts of what that answers."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
+
+from esb_gateway.errors import ConstraintError, InvalidParameterError
+from esb_gateway.front import Front
+from esb_gateway.lambda_api import describe
+from esb_gateway.lambda_api.function_names import FunctionName
+from esb_gateway.lambda_api.invoke import target_of
+from esb_gateway.lambda_api.replies import Reply, json_reply
+from esb_gateway.lambda_api.request import ApiRequest
+
+PAGE = 50  # AWS: a page has at most so many, whatever MaxItems says
+_MOST_ITEMS = 10_000
+_MARKER = b"1:"  # a marker of another form, one day, must not be taken for this one
+
+
+class Queries:
+    """Answers from the served generation, which is taken once for each request."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    async def list_functions(self, request: ApiRequest, _named: FunctionName) -> Reply:
+        """Return a page of functions, in the order of their names."""
+        version = request.parameter("FunctionVersion")
+        if version not in (None, "ALL"):
+            raise ConstraintError(
+                f"1 validation error detected: Value '{version[:64]}' at 'functionVersion' failed to satisfy "
+                "constraint: Member must satisfy enum value set: [ALL]"
+            )
+        size = min(request.number("MaxItems", 1, _MOST_ITEMS) or PAGE, PAGE)
+        marker = request.parameter("Marker")
+        deployment = self._front.served.current
+        names = sorted(deployment.targets)
+        start = bisect_right(names, name_in(marker)) if marker else 0
+        page = names[start : start + size]
+        qualifier = "$LATEST" if version else None
+        found: dict[str, object] = {
+            "Functions": [describe.summary(deployment, name, qualifier) for name in page]
+        }
+        if start + size < len(names):
+            found["NextMarker"] = marker_after(page[-1])
+        return json_reply(found)
+
+    async def get_function(self, _request: ApiRequest, named: FunctionName) -> Reply:
+        """Return configuration, image and concurrency of one function."""
+        target_of(self._front, named)
+        return json_reply(describe.function(self._front.served.current, named.name, named.qualifier))
+
+    async def get_function_configuration(self, _request: ApiRequest, named: FunctionName) -> Reply:
+        """Return the configuration of one function."""
+        target_of(self._front, named)
+        return json_reply(describe.configuration(self._front.served.current, named.name, named.qualifier))
+
+    async def get_function_concurrency(self, _request: ApiRequest, named: FunctionName) -> Reply:
+        """Return how many calls of one function may run at once, where that is configured."""
+        target_of(self._front, named)
+        return json_reply(describe.concurrency(self._front.served.current, named.name))
+
+
+def marker_after(name: str) -> str:
+    """Return the marker of the page that begins after a name: it holds whatever is deployed meanwhile."""
+    return urlsafe_b64encode(_MARKER + name.encode("utf-8")).decode("ascii")
+
+
+def name_in(marker: str) -> str:
+    """Return the name that a marker stands for.
+
+    Raises:
+        InvalidParameterError: no marker of ours.
+    """
+    try:
+        data = urlsafe_b64decode(marker.encode("ascii"))
+        text = data.decode("utf-8")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidParameterError("Invalid marker.") from error
+    if not data.startswith(_MARKER):
+        raise InvalidParameterError("Invalid marker.")
+    return text[len(_MARKER) :]

@@ -1,0 +1,81 @@
+"""A request to the Lambda API: which operation, on which function, and what came with it."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote
+
+from attrs import frozen
+from starlette.types import Receive
+
+from esb_gateway.asgi import read_body
+from esb_gateway.errors import ConstraintError, InvalidContentError, PayloadTooLargeError
+from esb_gateway.lambda_api.function_names import FunctionName, parse_function_name, with_qualifier
+
+MAX_BODY_BYTES = 6 * 1024 * 1024
+
+
+@frozen
+class ApiRequest:
+    """One request; `client_context` is ready for a worker and carries the trace."""
+
+    request_id: str
+    trace: str
+    client_context: str
+    query_string: bytes
+    headers: dict[bytes, bytes]
+    receive: Receive
+
+    async def body(self, limit: int, kind: str) -> bytes:
+        """Return the body.
+
+        Raises:
+            PayloadTooLargeError: it is longer than `limit` bytes, which `kind` (of invocation) may not be.
+        """
+        try:
+            return await read_body(self.headers, self.receive, limit)
+        except PayloadTooLargeError as error:
+            raise PayloadTooLargeError(
+                f"Request must be smaller than {limit} bytes for the {kind} invocation type: {error}"
+            ) from error
+
+    def parameter(self, name: str) -> str | None:
+        """Return a query parameter; of several values the first."""
+        if not self.query_string:
+            return None
+        return _first(self.query_string, name)
+
+    def number(self, name: str, low: int, high: int) -> int | None:
+        """Return a query parameter that is a number from `low` to `high`.
+
+        Raises:
+            ConstraintError: it is none.
+        """
+        text = self.parameter(name)
+        if text is None:
+            return None
+        shown = name[0].lower() + name[1:]
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+            raise ConstraintError(
+                f"1 validation error detected: Value '{text[:64]}' at '{shown}' failed to satisfy "
+                f"constraint: Member must be a number from {low} to {high}"
+            )
+        return int(text)
+
+
+def _first(query_string: bytes, name: str) -> str | None:
+    try:
+        values = parse_qs(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=64).get(name)
+    except ValueError as error:
+        raise InvalidContentError("The query string has too many parameters.") from error
+    return values[0] if values else None
+
+
+def function_in(encoded: str, query_string: bytes) -> FunctionName:
+    """Read a function's name from its segment of the path, joined with the `Qualifier` parameter.
+
+    Raises:
+        InvalidNameError: it is no name.
+        InvalidParameterError: name and parameter contradict each other.
+    """
+    named = parse_function_name(unquote(encoded) if "%" in encoded else encoded)
+    return with_qualifier(named, _first(query_string, "Qualifier")) if query_string else named
