@@ -31,6 +31,7 @@ def test_every_setting_can_be_given():
             "ESB_GATEWAY_LOG_LEVEL": "warning",
             "ESB_GATEWAY_EVENT_QUEUE": "5",
             "ESB_GATEWAY_DRAIN_TIMEOUT": "1.5",
+            "ESB_GATEWAY_CLIENT_TIMEOUT": "7",
             "ESB_GATEWAY_MAX_WORKERS": "3",
             "ESB_GATEWAY_QUEUE": "4",
             "ESB_GATEWAY_IDLE_TIMEOUT": "60",
@@ -41,7 +42,7 @@ def test_every_setting_can_be_given():
     limits = config.box.limits
     assert (config.host, config.port, config.owner_id, config.stage) == ("::1", 9000, "box-1", "test")
     assert (config.access_log, config.log_level, config.event_queue_limit) == (False, "warning", 5)
-    assert config.drain_timeout == 1.5
+    assert (config.drain_timeout, config.client_timeout) == (1.5, 7)
     assert (limits.max, limits.queue, limits.idle_timeout, limits.acquire_timeout) == (3, 4, 60, 2)
     assert config.box.arn("f") == "arn:aws:lambda:eu-west-1:000000000000:function:f"
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from esb_gateway.deployment import Box
+from esb_gateway.slow_clients import CLIENT_TIMEOUT
 from esb_gateway.workers.pool import PoolLimits
 
 _T = TypeVar("_T")
@@ -41,6 +42,7 @@ class GatewayConfig:
     log_level: str = "info"
     event_queue_limit: int = 10_000
     drain_timeout: float = 30.0
+    client_timeout: float = CLIENT_TIMEOUT
     box: Box = field(factory=Box)
 
 
@@ -88,6 +90,9 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
         log_level=reader.parsed("ESB_GATEWAY_LOG_LEVEL", "info", _level, " or ".join(_LOG_LEVELS)),
         event_queue_limit=reader.parsed("ESB_GATEWAY_EVENT_QUEUE", 10_000, _whole, "a whole number from 1"),
         drain_timeout=reader.parsed("ESB_GATEWAY_DRAIN_TIMEOUT", 30.0, _seconds, "seconds from 0"),
+        client_timeout=reader.parsed(
+            "ESB_GATEWAY_CLIENT_TIMEOUT", CLIENT_TIMEOUT, _positive_seconds, "seconds above 0"
+        ),
         box=_box(reader, host, port),
     )
     if reader.problems:
@@ -140,6 +145,13 @@ def _whole(text: str) -> int:
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def _positive_seconds(text: str) -> float:
+    number = _seconds(text)
+    if number == 0:
         raise ValueError(text)
     return number
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from esb_gateway.asgi import SPELLING
+from esb_gateway.slow_clients import PatientProtocol
 
 _BODILESS = frozenset({204, 304})
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(PatientProtocol):
     """One connection."""
 
     def on_message_begin(self) -> None:

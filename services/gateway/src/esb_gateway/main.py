@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -62,7 +63,7 @@ async def _serve(config: GatewayConfig, listener: socket.socket, log: Log) -> No
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=GatewayProtocol,
+            http=partial(GatewayProtocol, client_timeout=config.client_timeout),  # type: ignore[arg-type] # only called
             ws="none",
             lifespan="on",
             log_config=None,
