@@ -65,22 +65,29 @@ class StubAgent(agent_pb2_grpc.AgentServicer):
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self.workers: dict[str, agent_pb2.Worker] = {}
 
     async def EnsureWorker(  # noqa: N802 - the interface's name
         self, request: agent_pb2.EnsureWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> agent_pb2.EnsureWorkerResponse:
-        worker = agent_pb2.Worker(worker_id=request.worker_id, address=f"unix:{self.directory}/worker.sock")
+        worker = self.workers[request.worker_id] = agent_pb2.Worker(
+            worker_id=request.worker_id,
+            function=request.spec.name,
+            address=f"unix:{self.directory}/worker.sock",
+            fingerprint=request.fingerprint,
+            state=agent_pb2.WORKER_STATE_READY,
+        )
         return agent_pb2.EnsureWorkerResponse(worker=worker, created=True)
 
     async def DestroyWorker(  # noqa: N802 - the interface's name
         self, request: agent_pb2.DestroyWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> agent_pb2.DestroyWorkerResponse:
-        return agent_pb2.DestroyWorkerResponse(existed=True)
+        return agent_pb2.DestroyWorkerResponse(existed=self.workers.pop(request.worker_id, None) is not None)
 
     async def ListWorkers(  # noqa: N802 - the interface's name
         self, request: agent_pb2.ListWorkersRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> agent_pb2.ListWorkersResponse:
-        return agent_pb2.ListWorkersResponse()
+        return agent_pb2.ListWorkersResponse(workers=self.workers.values())
 
     async def Health(  # noqa: N802 - the interface's name
         self, request: agent_pb2.HealthRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -16,7 +16,14 @@ from esb_gateway.app import Deps, Gateway, create_app
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Box
-from esb_gateway.workers.agent import AgentHealth, WorkerInfo, WorkerSpec
+from esb_gateway.workers.agent import (
+    AgentHealth,
+    AgentRefusedError,
+    WorkerInfo,
+    WorkerSpec,
+    WorkerState,
+    WorkerUsage,
+)
 from esb_gateway.workers.worker_channel import WorkerAnswer, WorkerUnreachedError
 
 
@@ -79,9 +86,12 @@ def answer(value: object, **more: object) -> WorkerAnswer:
     )
 
 
-@define
+@define(slots=False)
 class FakeAgent:
-    """Workers in memory; `fail` makes starts fail, `gate` holds them up, `handlers` are functions."""
+    """Workers in memory; `fail` makes starts fail, `gate` holds them up, `handlers` are functions.
+
+    `alive` holds the workers, `states` what is not simply ready about some of them.
+    """
 
     handlers: dict[str, Handler] = field(factory=dict)
     fail: Exception | None = None
@@ -89,6 +99,12 @@ class FakeAgent:
     alive: dict[str, WorkerSpec] = field(factory=dict)
     started: list[str] = field(factory=list)
     seen: list[Seen] = field(factory=list)
+    states: dict[str, WorkerState] = field(factory=dict)
+    frozen: list[str] = field(factory=list)
+    thawed: list[str] = field(factory=list)
+    refuse_pause: set[str] = field(factory=set)
+    refuse_resume: set[str] = field(factory=set)
+    listings: int = 0
     unreachable: set[str] = field(factory=set)
     down: Exception | None = None
     refuse_list: list[Exception] = field(factory=list)
@@ -96,6 +112,8 @@ class FakeAgent:
 
     async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
         self.started.append(worker_id)
+        if self.down is not None:
+            raise self.down
         if self.gate is not None:
             await self.gate.wait()
         if self.fail is not None:
@@ -104,12 +122,39 @@ class FakeAgent:
         return WorkerInfo(worker_id, spec.function, f"fake:{worker_id}", spec.fingerprint())
 
     async def destroy(self, worker_id: str) -> None:
+        if self.down is not None:
+            raise self.down
         self.alive.pop(worker_id, None)
+        self.states.pop(worker_id, None)
+
+    async def pause(self, worker_id: str) -> None:
+        self.frozen.append(worker_id)
+        if worker_id in self.refuse_pause or worker_id not in self.alive:
+            raise AgentRefusedError(f"FAILED_PRECONDITION: {worker_id} has exited")
+        self.states[worker_id] = WorkerState.PAUSED
+
+    async def resume(self, worker_id: str) -> None:
+        self.thawed.append(worker_id)
+        if worker_id in self.refuse_resume or worker_id not in self.alive:
+            raise AgentRefusedError(f"FAILED_PRECONDITION: {worker_id} has exited")
+        self.states.pop(worker_id, None)
 
     async def list(self) -> tuple[WorkerInfo, ...]:
+        self.listings += 1
+        if self.down is not None:
+            raise self.down
         if self.refuse_list:
             raise self.refuse_list.pop(0)
-        return tuple(WorkerInfo(name, spec.function, f"fake:{name}") for name, spec in self.alive.items())
+        return tuple(self.info(name) for name in self.alive)
+
+    def info(self, name: str) -> WorkerInfo:
+        spec, state = self.alive[name], self.states.get(name, WorkerState.READY)
+        return WorkerInfo(name, spec.function, f"fake:{name}", spec.fingerprint(), state, 1_700_000_000.0)
+
+    async def usage(self, worker_id: str) -> WorkerUsage:
+        if worker_id not in self.alive:
+            raise AgentRefusedError(f"NOT_FOUND: {worker_id}")
+        return WorkerUsage(rss_bytes=1024, invocations=3)
 
     async def health(self) -> AgentHealth:
         if self.down is not None:
@@ -132,7 +177,7 @@ class FakeChannel:
 
     @property
     def alive(self) -> bool:
-        return self._worker_id not in self._agent.unreachable
+        return self._worker_id in self._agent.alive and self._worker_id not in self._agent.unreachable
 
     async def connect(self, within: float) -> None:
         if not self.alive:

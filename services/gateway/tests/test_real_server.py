@@ -101,19 +101,26 @@ class Stubs:
 class StubAgent(agent_pb2_grpc.AgentServicer):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.workers: dict[str, agent_pb2.Worker] = {}
 
     async def EnsureWorker(self, request, context):
-        address = f"unix:{self.directory}/{request.spec.name}.sock"
-        worker = agent_pb2.Worker(worker_id=request.worker_id, function=request.spec.name, address=address)
+        worker = self.workers[request.worker_id] = agent_pb2.Worker(
+            worker_id=request.worker_id,
+            function=request.spec.name,
+            address=f"unix:{self.directory}/{request.spec.name}.sock",
+            fingerprint=request.fingerprint,
+            state=agent_pb2.WORKER_STATE_READY,
+        )
         return agent_pb2.EnsureWorkerResponse(worker=worker)
 
     async def DestroyWorker(self, request, context):
         with (self.directory / "destroyed").open("a") as file:
             file.write(f"{request.worker_id}\n")
+        self.workers.pop(request.worker_id, None)
         return agent_pb2.DestroyWorkerResponse(existed=True)
 
     async def ListWorkers(self, request, context):
-        return agent_pb2.ListWorkersResponse()
+        return agent_pb2.ListWorkersResponse(workers=self.workers.values())
 
     async def Health(self, request, context):
         return agent_pb2.HealthResponse(serving=True, driver="stub")
@@ -343,8 +350,9 @@ def test_calls_beyond_the_limit_are_throttled_after_the_acquire_timeout(box, cli
     box.stubs.release_slow.set()
 
 
-def test_a_stop_by_signal_answers_calls_in_flight_and_ends_all_workers(tmp_path):
-    box = Box(tmp_path)
+@pytest.mark.parametrize("workers", ["keep", "end"])
+def test_a_stop_by_signal_answers_calls_in_flight_and_leaves_or_ends_all_workers(tmp_path, workers):
+    box = Box(tmp_path, ESB_GATEWAY_STOP_WORKERS=workers)
     try:
         with box.connect() as connection:
             connection.sendall(b"GET /slow HTTP/1.1\r\nHost: b\r\n\r\n")
@@ -353,7 +361,7 @@ def test_a_stop_by_signal_answers_calls_in_flight_and_ends_all_workers(tmp_path)
             box.stubs.release_slow.set()
             assert receive(connection, b"late").startswith(b"HTTP/1.1 200 OK")
         assert box.process.wait(20) == 0
-        assert len((tmp_path / "destroyed").read_text().splitlines()) == 1
+        assert (tmp_path / "destroyed").exists() == (workers == "end")
         lines = [json.loads(line) for line in box.log.read_text().splitlines()]
         assert lines[-1]["event"] == "stopped"
         assert [line["status"] for line in lines if line.get("function") == "slow"] == [200]

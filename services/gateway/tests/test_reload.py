@@ -1,6 +1,7 @@
 import asyncio
 import shutil
 
+import pytest
 from esb_gateway.reload import config_mark
 from esb_gateway.workers.agent import WorkerSpec
 
@@ -166,8 +167,20 @@ async def test_what_an_earlier_run_left_at_the_agent_is_ended(gateway, agent, he
         await helpers.eventually(lambda: "old-1" not in agent.alive and len(agent.alive) == 1)
 
 
-async def test_stopping_ends_all_workers(gateway, agent):
-    async with gateway({"f": function(scaling={"min_capacity": 2})}) as box:
+@pytest.mark.parametrize("keep", [True, False])
+async def test_stopping_leaves_the_workers_for_the_next_run_or_ends_them(gateway, agent, keep):
+    async with gateway({"f": function(scaling={"min_capacity": 2})}, keep_workers=keep) as box:
         await box.invoke("f", {})
-    assert agent.alive == {}
+    assert len(agent.alive) == (2 if keep else 0)
+
+
+async def test_a_gateway_started_again_goes_on_with_the_workers_it_left(gateway, agent):
+    functions = {"f": function(scaling={"min_capacity": 2})}
+    async with gateway(functions) as box:
+        await box.invoke("f", {})
+    before = set(agent.alive)
+    async with gateway(functions) as box:
+        assert (await box.invoke("f", {})).status_code == 200
+    assert set(agent.alive) == before
+    assert len(agent.started) == 2
     assert agent.closed

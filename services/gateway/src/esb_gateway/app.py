@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any, BinaryIO
 
@@ -43,6 +44,7 @@ from esb_gateway.workers.pool import Channel, PoolTools
 from esb_gateway.workers.worker_channel import WorkerChannel
 
 _SETTLE_SECONDS = 10.0
+_FIRST_LOOK_SECONDS = 2.0
 
 
 @frozen
@@ -90,11 +92,10 @@ class Gateway(Starlette):
 def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
     """Return the application; it reads CONFIG_DIR and starts workers when its lifespan starts, not before."""
     stats, background, ids = GatewayStats(), Background(deps.log), Ids()
-    run = secrets.token_hex(4)
     tools = PoolTools(
         agent=deps.agent,
         open_channel=deps.open_channel,
-        new_worker_id=_worker_ids(run),
+        new_worker_id=_worker_ids(secrets.token_hex(4)),
         monotonic=deps.clock.monotonic,
         background=background.start,
         warn=deps.log.warning,
@@ -121,18 +122,21 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        loops = [background.start(fleet.clear_leftovers(lambda worker_id: worker_id.startswith(run)))]
         await reloader.check()
-        loops.append(background.every(POLL_SECONDS, reloader.check))
-        loops.append(background.every(TEND_SECONDS, fleet.tend))
-        loops.append(background.every(0, scheduler.step))
+        # Who lives already is adopted before the first call comes; an agent that hangs must not keep us from
+        # starting.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(fleet.step(), _FIRST_LOOK_SECONDS)
+        heartbeat = background.every(TEND_SECONDS, fleet.step)
+        loops = [background.every(POLL_SECONDS, reloader.check), background.every(0, scheduler.step)]
         yield
         for loop in loops:
             loop.cancel()
         left = await events.drain(config.drain_timeout)
         if left:
             deps.log.error("events lost at stop", events=left)
-        fleet.close()
+        heartbeat.cancel()
+        fleet.close(keep=config.keep_workers)
         await background.settle(_SETTLE_SECONDS)
         await deps.agent.close()
 
@@ -149,6 +153,6 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
 
 
 def _worker_ids(run: str) -> Callable[[str], str]:
-    """Ids that differ between runs: so the workers of an earlier run are told from our own."""
+    """Ids that differ between runs: a new worker must not get the id of one that is adopted."""
     numbers = count(1)
     return lambda function: f"{run}-{next(numbers)}-{re.sub(r'[^A-Za-z0-9._-]', '-', function)[:40]}"

@@ -43,6 +43,7 @@ class GatewayConfig:
     event_queue_limit: int = 10_000
     drain_timeout: float = 30.0
     client_timeout: float = CLIENT_TIMEOUT
+    keep_workers: bool = True
     box: Box = field(factory=Box)
 
 
@@ -93,6 +94,7 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
         client_timeout=reader.parsed(
             "ESB_GATEWAY_CLIENT_TIMEOUT", CLIENT_TIMEOUT, _positive_seconds, "seconds above 0"
         ),
+        keep_workers=reader.parsed("ESB_GATEWAY_STOP_WORKERS", True, _keep, "keep or end"),
         box=_box(reader, host, port),
     )
     if reader.problems:
@@ -102,11 +104,14 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
 
 def _box(reader: _Reader, host: str, port: int) -> Box:
     region = reader.environ.get("AWS_REGION") or reader.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    pause = reader.parsed("ENABLE_CONTAINER_PAUSE", False, _truth, "true or false")
+    pause_after = reader.parsed("ESB_GATEWAY_PAUSE_AFTER", 30.0, _seconds, "seconds from 0")
     limits = PoolLimits(
         max=reader.parsed("ESB_GATEWAY_MAX_WORKERS", 10, _whole, "a whole number from 1"),
         idle_timeout=reader.parsed("ESB_GATEWAY_IDLE_TIMEOUT", 300.0, _seconds, "seconds from 0"),
         acquire_timeout=reader.parsed("ESB_GATEWAY_ACQUIRE_TIMEOUT", 10.0, _seconds, "seconds from 0"),
         queue=reader.parsed("ESB_GATEWAY_QUEUE", 100, _whole, "a whole number from 1"),
+        pause_after=pause_after if pause else None,
     )
     return Box(
         region=region,
@@ -160,6 +165,18 @@ def _switch(text: str) -> bool:
     if text not in ("on", "off"):
         raise ValueError(text)
     return text == "on"
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def _keep(text: str) -> bool:
+    if text not in ("keep", "end"):
+        raise ValueError(text)
+    return text == "keep"
 
 
 def _level(text: str) -> str:

@@ -158,6 +158,7 @@ def _limits(scaling: Scaling, default: PoolLimits) -> PoolLimits:
         idle_timeout=chosen(scaling.idle_timeout, default.idle_timeout),
         acquire_timeout=chosen(scaling.acquire_timeout, default.acquire_timeout),
         queue=default.queue,
+        pause_after=default.pause_after,
     )
 
 

@@ -10,7 +10,9 @@ from attrs import frozen
 
 
 class CallError(Exception):
-    """A call that got no answer from its function."""
+    """A call that got no answer from its function; `retry_after` in seconds, where that may help."""
+
+    retry_after: int | None = None
 
 
 class UnknownFunctionError(CallError):
@@ -52,6 +54,8 @@ class PayloadTooLargeError(CallError):
 class ThrottledError(CallError):
     """No worker became free in time, or too many calls wait already."""
 
+    retry_after = 1
+
 
 class FunctionOffError(ThrottledError):
     """The function's max_capacity is 0: it may not run at all."""
@@ -59,6 +63,14 @@ class FunctionOffError(ThrottledError):
 
 class InfrastructureError(CallError):
     """The box's fault, not the function's: agent away, image missing, connection to the worker broken."""
+
+
+class CircuitOpenError(InfrastructureError):
+    """The box failed the function's last calls, so it does not try for a while (see workers/breaker.py)."""
+
+    def __init__(self, text: str, *, retry_after: int = 1) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class MalformedAnswerError(CallError):
@@ -96,6 +108,7 @@ LAMBDA_ERRORS: dict[type[CallError], LambdaError] = {
     FunctionOffError: LambdaError(
         429, "TooManyRequestsException", reason="ReservedFunctionConcurrentInvocationLimitExceeded"
     ),
+    CircuitOpenError: LambdaError(503, "ServiceException", fault="Service", text_key="Message"),
     InfrastructureError: LambdaError(500, "ServiceException", fault="Service", text_key="Message"),
 }
 

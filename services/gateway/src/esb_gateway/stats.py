@@ -6,6 +6,7 @@ from bisect import bisect_left
 
 from attrs import define, field
 
+INIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -19,13 +20,23 @@ class FunctionStats:
     throttles: int = 0
     cold_starts: int = 0
     workers_lost: int = 0
+    adopted: int = 0
+    resumes: int = 0
     duration_sum: float = 0.0
     buckets: list[int] = field(factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
+
+    init_sum: float = 0.0
+    init_buckets: list[int] = field(factory=lambda: [0] * (len(INIT_BUCKETS) + 1))
 
     def observe(self, seconds: float) -> None:
         """Count one finished call into the histogram."""
         self.duration_sum += seconds
         self.buckets[bisect_left(DURATION_BUCKETS, seconds)] += 1
+
+    def observe_init(self, seconds: float) -> None:
+        """Count one worker that came up into its histogram."""
+        self.init_sum += seconds
+        self.init_buckets[bisect_left(INIT_BUCKETS, seconds)] += 1
 
 
 @define

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
@@ -11,6 +12,8 @@ from esb_gateway.workers.agent import (
     InitFailedError,
     WorkerInfo,
     WorkerSpec,
+    WorkerState,
+    WorkerUsage,
 )
 from esb_gateway.workers.agent_grpc import GrpcAgent
 
@@ -52,6 +55,18 @@ class StubAgent(agent_pb2_grpc.AgentServicer):
             workers=[agent_pb2.Worker(worker_id=f"w{state}", function="f", state=state) for state in states]
         )
 
+    async def PauseWorker(self, request, context):
+        await self._take(request, context)
+        return agent_pb2.PauseWorkerResponse()
+
+    async def ResumeWorker(self, request, context):
+        await self._take(request, context)
+        return agent_pb2.ResumeWorkerResponse()
+
+    async def GetWorkerMetrics(self, request, context):
+        await self._take(request, context)
+        return agent_pb2.GetWorkerMetricsResponse(rss_bytes=7, cpu_seconds=0.5, invocations=3)
+
     async def Health(self, request, context):
         await self._take(request, context)
         return agent_pb2.HealthResponse(serving=True, driver="process", problems=["no images"])
@@ -90,11 +105,51 @@ async def test_a_worker_is_asked_for_with_all_that_it_is_made_from(stub):
     ]
 
 
-async def test_only_live_workers_are_listed_and_any_can_be_destroyed(stub):
+async def test_workers_are_listed_with_their_state_and_any_can_be_destroyed(stub):
     servicer, client = stub
-    assert await client.list() == (WorkerInfo(f"w{agent_pb2.WORKER_STATE_BUSY}", "f", ""),)
+    assert await client.list() == (
+        WorkerInfo(f"w{agent_pb2.WORKER_STATE_BUSY}", "f", "", state=WorkerState.BUSY),
+        WorkerInfo(f"w{agent_pb2.WORKER_STATE_EXITED}", "f", "", state=WorkerState.EXITED),
+    )
     await client.destroy("w1")
     assert servicer.requests[1] == agent_pb2.DestroyWorkerRequest(owner_id="owner-1", worker_id="w1")
+
+
+async def test_workers_are_paused_resumed_and_measured(stub):
+    servicer, client = stub
+    await client.pause("w1")
+    await client.resume("w1")
+    assert await client.usage("w1") == WorkerUsage(rss_bytes=7, cpu_seconds=0.5, invocations=3)
+    assert [type(request).__name__ for request in servicer.requests] == [
+        "PauseWorkerRequest",
+        "ResumeWorkerRequest",
+        "GetWorkerMetricsRequest",
+    ]
+    servicer.refuse = (grpc.StatusCode.FAILED_PRECONDITION, "it has exited")
+    for refused in (client.pause, client.resume, client.usage):
+        with pytest.raises(AgentRefusedError, match="it has exited"):
+            await refused("w1")
+
+
+async def test_an_agent_that_comes_back_is_found_within_a_second(tmp_path):
+    client = GrpcAgent(f"unix:{tmp_path}/agent.sock", "owner-1")
+    for _ in range(10):
+        with pytest.raises(AgentUnavailableError):
+            await client.list()
+        await asyncio.sleep(0.1)
+    server = grpc.aio.server()
+    agent_pb2_grpc.add_AgentServicer_to_server(StubAgent(), server)
+    server.add_insecure_port(f"unix:{tmp_path}/agent.sock")
+    await server.start()
+    async with asyncio.timeout(1.0):
+        while True:
+            try:
+                await client.list()
+                break
+            except AgentUnavailableError:
+                await asyncio.sleep(0.05)
+    await client.close()
+    await server.stop(None)
 
 
 async def test_the_agents_health_is_passed_on(stub):

@@ -1,5 +1,5 @@
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from esb_gateway.workers.worker_channel import (
@@ -139,14 +139,17 @@ async def test_a_cancelled_call_takes_its_connection_with_it(tmp_path, helpers):
 
 
 async def test_a_large_request_arrives_whole():
-    size, got = 3_000_000, asyncio.get_running_loop().create_future()
+    size, got, ended = 3_000_000, asyncio.get_running_loop().create_future(), asyncio.Event()
 
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         got.set_result(len(await reader.readexactly(size)))
         writer.write(OK)
-        await reader.read()
-        writer.close()
+        with suppress(ConnectionError):
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -154,4 +157,5 @@ async def test_a_large_request_arrives_whole():
     await channel.call(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size, b"x" * size, 5)
     assert await got == size
     channel.close()
+    await ended.wait()
     server.close()

@@ -34,5 +34,6 @@ def error_reply(error: CallError) -> Reply:
     headers = [JSON, (b"x-amzn-errortype", row.code.encode("ascii"))]
     if row.reason is not None:
         body["Reason"] = row.reason
-        headers.append((b"retry-after", b"1"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
     return Reply(row.status, headers, orjson.dumps(body), error=f"{row.code}: {error}")

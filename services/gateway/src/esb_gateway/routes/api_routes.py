@@ -126,8 +126,8 @@ def _response(answer: Answer, match: Match) -> ProxyResponse:
 def _error_response(error: CallError, *, rest: bool) -> ProxyResponse:
     row = route_error(error)
     headers = [_JSON]
-    if row.status == 429:
-        headers.append((b"retry-after", b"1"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
     if not rest:
         return ProxyResponse(row.http_status, headers, orjson.dumps({"message": row.http_message}))
     headers.append((b"x-amzn-errortype", row.error_type.encode("ascii")))

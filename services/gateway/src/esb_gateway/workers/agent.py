@@ -1,4 +1,4 @@
-"""The agent as the gateway sees it: start a worker, end one, list them.
+"""The agent as the gateway sees it: start a worker, freeze it, end it, list them.
 
 A port: a Protocol in the gateway's own words. `agent_grpc.py` fills it over gRPC, tests with a fake.
 Calls do not pass here; they go to `WorkerInfo.address` (see worker_channel.py).
@@ -7,6 +7,7 @@ Calls do not pass here; they go to `WorkerInfo.address` (see worker_channel.py).
 from __future__ import annotations
 
 import hashlib
+from enum import Enum
 from typing import Protocol
 
 import orjson
@@ -59,14 +60,39 @@ class WorkerSpec:
         return hashlib.sha256(orjson.dumps(fields)).hexdigest()[:16]
 
 
+class WorkerState(Enum):
+    """What a worker does, as the agent sees it."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+    PAUSED = "paused"
+    EXITED = "exited"
+
+
 @frozen
 class WorkerInfo:
-    """A live worker of ours. `address` is `unix:<path>` or `http://host:port`."""
+    """A worker of ours. `address` is `unix:<path>` or `http://host:port`, `created` is epoch seconds."""
 
     worker_id: str
     function: str
     address: str
     fingerprint: str = ""
+    state: WorkerState = WorkerState.READY
+    created: float = 0.0
+
+
+@frozen
+class WorkerUsage:
+    """What a worker and all it started take; `invocations` and `errors` as the agent counted them."""
+
+    rss_bytes: int = 0
+    rss_peak_bytes: int = 0
+    cpu_seconds: float = 0.0
+    uptime_seconds: float = 0.0
+    invocations: int = 0
+    errors: int = 0
+    processes: int = 0
 
 
 @frozen
@@ -87,8 +113,17 @@ class Agent(Protocol):
     async def destroy(self, worker_id: str) -> None:
         """End the worker; one that is already gone is no error."""
 
+    async def pause(self, worker_id: str) -> None:
+        """Freeze an idle worker; one that is frozen already is no error."""
+
+    async def resume(self, worker_id: str) -> None:
+        """Let a frozen worker run; one that runs already is no error."""
+
     async def list(self) -> tuple[WorkerInfo, ...]:
-        """Return this gateway's live workers."""
+        """Return this gateway's workers, exited ones not yet destroyed too; asking renews the lease."""
+
+    async def usage(self, worker_id: str) -> WorkerUsage:
+        """Return what a worker takes."""
 
     async def health(self) -> AgentHealth:
         """Return the agent's own view of its state."""

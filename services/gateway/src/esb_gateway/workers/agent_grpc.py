@@ -17,27 +17,35 @@ from esb_gateway.workers.agent import (
     InitFailedError,
     WorkerInfo,
     WorkerSpec,
+    WorkerState,
+    WorkerUsage,
 )
 
 _ENSURE_SECONDS = 60.0  # a cold start with a large package; the agent has its own, shorter limit
 _OTHER_SECONDS = 10.0
+_RESUME_SECONDS = 2.0  # a call waits for it; a worker that does not thaw is replaced
 _HEALTH_SECONDS = 1.0
 _UNREACHED = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
-_DEAD_STATES = frozenset({agent_pb2.WORKER_STATE_UNSPECIFIED, agent_pb2.WORKER_STATE_EXITED})
+_STATES = {
+    agent_pb2.WORKER_STATE_STARTING: WorkerState.STARTING,
+    agent_pb2.WORKER_STATE_READY: WorkerState.READY,
+    agent_pb2.WORKER_STATE_BUSY: WorkerState.BUSY,
+    agent_pb2.WORKER_STATE_PAUSED: WorkerState.PAUSED,
+}
 
 
 class GrpcAgent:
     """`Agent` over one channel, for one owner."""
 
     def __init__(self, address: str, owner_id: str) -> None:
-        # The agent may come up after us: retry the connection quickly instead of gRPC's default of up to two
-        # minutes.
+        # An agent that restarts is awaited by calls in line: retry the connection quickly instead of gRPC's
+        # default of up to two minutes. `min` is also how long one attempt may take.
         options = [
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 500),
-            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 250),
+            ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.enable_http_proxy", 0),
         ]
         self._channel = grpc.aio.insecure_channel(address, options=options)
@@ -76,13 +84,46 @@ class GrpcAgent:
                 raise _translated(error) from error
 
     async def list(self) -> tuple[WorkerInfo, ...]:
-        """Return this owner's workers that have not exited."""
+        """Return this owner's workers."""
         request = agent_pb2.ListWorkersRequest(owner_id=self._owner)
         try:
             response = await self._stub.ListWorkers(request, timeout=_OTHER_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise _translated(error) from error
-        return tuple(_info(worker) for worker in response.workers if worker.state not in _DEAD_STATES)
+        return tuple(_info(worker) for worker in response.workers)
+
+    async def pause(self, worker_id: str) -> None:
+        """Freeze an idle worker."""
+        request = agent_pb2.PauseWorkerRequest(owner_id=self._owner, worker_id=worker_id)
+        try:
+            await self._stub.PauseWorker(request, timeout=_OTHER_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+
+    async def resume(self, worker_id: str) -> None:
+        """Let a frozen worker run."""
+        request = agent_pb2.ResumeWorkerRequest(owner_id=self._owner, worker_id=worker_id)
+        try:
+            await self._stub.ResumeWorker(request, timeout=_RESUME_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+
+    async def usage(self, worker_id: str) -> WorkerUsage:
+        """Ask what a worker takes."""
+        request = agent_pb2.GetWorkerMetricsRequest(owner_id=self._owner, worker_id=worker_id)
+        try:
+            found = await self._stub.GetWorkerMetrics(request, timeout=_HEALTH_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+        return WorkerUsage(
+            rss_bytes=found.rss_bytes,
+            rss_peak_bytes=found.rss_peak_bytes,
+            cpu_seconds=found.cpu_seconds,
+            uptime_seconds=found.uptime_seconds,
+            invocations=found.invocations,
+            errors=found.errors,
+            processes=found.processes,
+        )
 
     async def health(self) -> AgentHealth:
         """Ask the agent; waits one second at most."""
@@ -106,6 +147,8 @@ def _info(worker: agent_pb2.Worker) -> WorkerInfo:
         function=worker.function,
         address=worker.address,
         fingerprint=worker.fingerprint,
+        state=_STATES.get(worker.state, WorkerState.EXITED),
+        created=worker.created_unix_ms / 1000,
     )
 
 

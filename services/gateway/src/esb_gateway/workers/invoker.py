@@ -81,17 +81,26 @@ class Invoker:
         Raises:
             CallError: ThrottledError, or InfrastructureError when nobody knows an answer.
         """
-        stats = target.pool.stats
+        stats, breaker = target.pool.stats, target.pool.breaker
         started = self._monotonic()
         stats.invocations += 1
+        seen = -1
         try:
+            seen = breaker.admit()
             answer = await self._run(target, call, qualifier, patience)
         except ThrottledError:
             stats.throttles += 1
+            breaker.undecided(seen)
             raise
         except CallError:
             stats.failures += 1
+            breaker.failed(seen)
             raise
+        except BaseException:
+            breaker.undecided(seen)
+            raise
+        if breaker.failures:
+            breaker.succeeded()
         stats.observe(self._monotonic() - started)
         if answer.function_error is not None:
             stats.errors += 1

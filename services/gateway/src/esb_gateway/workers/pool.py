@@ -1,40 +1,60 @@
 """The workers of one function.
 
     acquire ─▶ idle worker, else a place in line (first come, first served) ─▶ call ─▶ release | retire
+    who waits is served by: a worker given back, a paused one resumed, a new one started; in that order
 
 One call in flight per worker. Never more than `max` workers; `min` of them are kept warm. What waits is
-bounded twice: in number (`queue`) and in time (`acquire_timeout`); beyond either a call is throttled. A
-drained pool still serves whoever holds it, but keeps no idle worker: so a reload never breaks a call.
+bounded twice: in number (`queue`, besides those a worker can be started for) and in time (`acquire_timeout`);
+beyond either a call is throttled. While the agent is away, starts are tried again as long as somebody waits.
+A drained pool still serves whoever holds it, but keeps no idle worker: so a reload never breaks a call.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from esb_gateway.errors import FunctionOffError, InfrastructureError, ThrottledError
 from esb_gateway.stats import FunctionStats
-from esb_gateway.workers.agent import Agent, AgentError, InitFailedError, WorkerInfo, WorkerSpec
-from esb_gateway.workers.worker_channel import WorkerAnswer, WorkerError
+from esb_gateway.workers.agent import (
+    Agent,
+    AgentError,
+    AgentRefusedError,
+    AgentUnavailableError,
+    InitFailedError,
+    WorkerInfo,
+    WorkerSpec,
+    WorkerState,
+)
+from esb_gateway.workers.breaker import Breaker
+from esb_gateway.workers.ledger import Ledger
+from esb_gateway.workers.worker_channel import WorkerAnswer, WorkerError, WorkerUnreachedError
 
 _CONNECT_SECONDS = 5.0
+_CONNECT_TRIES = 2
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 60.0
+_FIRST_RETRY = 0.05
+_LONGEST_RETRY = 0.5
 
 
 @frozen
 class PoolLimits:
-    """How many workers and how long; times in seconds. `min` above `max` counts as `max`."""
+    """How many workers and how long; times in seconds. `min` above `max` counts as `max`.
+
+    `pause_after` is None where idle workers are left running.
+    """
 
     min: int = 0
     max: int = 10
     idle_timeout: float = 300.0
     acquire_timeout: float = 10.0
     queue: int = 100
+    pause_after: float | None = None
 
 
 class Channel(Protocol):
@@ -64,17 +84,33 @@ class PoolTools:
     monotonic: Callable[[], float]
     background: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
     warn: Callable[..., object]
+    ledger: Ledger = field(init=False)
+
+    @ledger.default
+    def _make_ledger(self) -> Ledger:
+        return Ledger(self.agent, self.background, self.warn)
 
 
 class Worker:
-    """A worker as its pool keeps it."""
+    """A worker as its pool keeps it. `pausing` is the request that froze it, or is about to."""
 
-    __slots__ = ("channel", "idle_since", "worker_id")
+    __slots__ = ("channel", "idle_since", "pausing", "worker_id")
 
     def __init__(self, worker_id: str, channel: Channel) -> None:
         self.worker_id = worker_id
         self.channel = channel
         self.idle_since = 0.0
+        self.pausing: asyncio.Task[None] | None = None
+
+
+class _Waiter:
+    """A place in line."""
+
+    __slots__ = ("future", "since")
+
+    def __init__(self, future: asyncio.Future[Worker], since: float) -> None:
+        self.future = future
+        self.since = since
 
 
 class Pool:
@@ -82,24 +118,34 @@ class Pool:
 
     def __init__(self, spec: WorkerSpec, limits: PoolLimits, stats: FunctionStats, tools: PoolTools) -> None:
         self.spec = spec
+        self.fingerprint = spec.fingerprint()
         self.limits = limits
         self.stats = stats
+        self.breaker = Breaker(tools.monotonic)
         self._tools = tools
-        self._idle: list[
-            Worker
-        ] = []  # the last one used is the next one used: the others may grow old and go
+        # In both lists the last one used is the next one used: the others may grow old and go.
+        self._idle: list[Worker] = []
+        self._paused: list[Worker] = []
+        self._resuming: set[Worker] = set()
         self._busy: set[Worker] = set()
-        self._starting = 0
-        self._waiters: deque[asyncio.Future[Worker]] = deque()
+        self._starting: set[str] = set()
+        self._waiters: deque[_Waiter] = deque()
         self._draining = False
         self._closed = False
+        self._keep = False
+        self._trouble: str | None = None
         self._backoff = 0.0
         self._no_warming_before = 0.0
 
     @property
     def idle(self) -> int:
-        """Workers without a call."""
+        """Workers without a call that run."""
         return len(self._idle)
+
+    @property
+    def paused(self) -> int:
+        """Workers without a call that are frozen."""
+        return len(self._paused)
 
     @property
     def busy(self) -> int:
@@ -108,8 +154,8 @@ class Pool:
 
     @property
     def starting(self) -> int:
-        """Workers on their way."""
-        return self._starting
+        """Workers on their way: started, taken over or resumed, and not ready yet."""
+        return len(self._starting) + len(self._resuming)
 
     @property
     def waiting(self) -> int:
@@ -117,14 +163,38 @@ class Pool:
         return len(self._waiters)
 
     @property
+    def waiting_since(self) -> float | None:
+        """When the first in line came, in monotonic time."""
+        return self._waiters[0].since if self._waiters else None
+
+    @property
     def size(self) -> int:
         """All workers, those that start included."""
-        return len(self._idle) + len(self._busy) + self._starting
+        return len(self._idle) + len(self._paused) + len(self._busy) + self.starting
+
+    @property
+    def trouble(self) -> str | None:
+        """Why workers could not be started the last time, if they could not."""
+        return self._trouble
 
     @property
     def finished(self) -> bool:
         """A drained pool that has nobody left to serve."""
         return self._draining and self.size == 0 and not self._waiters
+
+    def members(self) -> Iterator[tuple[str, str]]:
+        """Yield each worker's id and what this pool has it down as."""
+        groups = (
+            ("idle", self._idle),
+            ("paused", self._paused),
+            ("resuming", self._resuming),
+            ("busy", self._busy),
+        )
+        for state, workers in groups:
+            for worker in workers:
+                yield worker.worker_id, state
+        for worker_id in self._starting:
+            yield worker_id, "starting"
 
     async def acquire(self, *, patience: float | None = None) -> Worker:
         """Return a worker for one call; give it back with `release` or `retire`.
@@ -145,35 +215,49 @@ class Pool:
             raise InfrastructureError("the gateway is stopping")
         if self.limits.max <= 0:
             raise FunctionOffError("Rate Exceeded: the function's max_capacity is 0.")
-        if patience is None and len(self._waiters) >= self.limits.queue:
-            raise ThrottledError(f"Rate Exceeded: {self.limits.queue} calls wait already.")
+        if patience is None and len(self._waiters) >= self.limits.queue + self._room:
+            raise ThrottledError(f"Rate Exceeded: {len(self._waiters)} calls wait already.")
         return await self._wait(self.limits.acquire_timeout if patience is None else patience)
+
+    @property
+    def _room(self) -> int:
+        """Calls in line that get a worker of their own: they wait for it, not for another call's end."""
+        return max(0, self.limits.max - len(self._busy))
+
+    @property
+    def _coming(self) -> int:
+        return len(self._starting) + len(self._resuming)
 
     async def _wait(self, patience: float) -> Worker:
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Worker] = loop.create_future()
+        waiter = _Waiter(loop.create_future(), self._tools.monotonic())
+        future = waiter.future
         self._waiters.append(waiter)
         self._scale()
         timer = loop.call_later(patience, self._give_up, waiter, patience)
         try:
-            return await waiter
+            return await future
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.release(waiter.result())  # handed over in the moment the caller went away
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.release(future.result())  # handed over in the moment the caller went away
             else:
                 self._forget(waiter)
             raise
         finally:
             timer.cancel()
 
-    def _give_up(self, waiter: asyncio.Future[Worker], patience: float) -> None:
-        if not waiter.done():
-            self._forget(waiter)
-            waiter.set_exception(
+    def _give_up(self, waiter: _Waiter, patience: float) -> None:
+        if waiter.future.done():
+            return
+        self._forget(waiter)
+        if self._trouble is not None:
+            waiter.future.set_exception(InfrastructureError(self._trouble))
+        else:
+            waiter.future.set_exception(
                 ThrottledError(f"Rate Exceeded: no worker became free within {patience:g} s.")
             )
 
-    def _forget(self, waiter: asyncio.Future[Worker]) -> None:
+    def _forget(self, waiter: _Waiter) -> None:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
 
@@ -200,34 +284,89 @@ class Pool:
         )
         self._end(worker)
 
+    def resting(self) -> tuple[Worker, ...]:
+        """Return the workers without a call: those that may die unseen."""
+        return (*self._idle, *self._paused)
+
+    def bury_missing(self, rested: Collection[Worker], alive: Collection[str]) -> None:
+        """Drop workers that rested before the agent was asked, rest still, and are not alive there."""
+        for worker in rested:
+            if worker.worker_id in alive:
+                continue
+            for place in (self._idle, self._paused):
+                if worker in place:
+                    place.remove(worker)
+                    self._bury(worker, "it ended while idle")
+
+    def adopt(self, info: WorkerInfo) -> bool:
+        """Take over a live worker that an earlier run started; False when there is no place for it."""
+        if self._closed or self._draining or self.size >= self.limits.max:
+            return False
+        self._starting.add(info.worker_id)
+        self._tools.ledger.add(info.worker_id)
+        self._tools.background(self._take_over(info))
+        return True
+
+    async def _take_over(self, info: WorkerInfo) -> None:
+        worker = Worker(info.worker_id, self._tools.open_channel(info.address))
+        try:
+            await worker.channel.connect(_CONNECT_SECONDS)
+        except WorkerError as error:
+            self._starting.discard(info.worker_id)
+            self._bury(worker, f"not reached: {error}")
+            self._scale()
+        except BaseException:
+            self._starting.discard(info.worker_id)
+            raise
+        else:
+            self._starting.discard(info.worker_id)
+            self.stats.adopted += 1
+            if info.state is WorkerState.PAUSED and not self._surplus:
+                worker.idle_since = self._tools.monotonic()
+                self._paused.append(worker)
+                self._scale()
+            else:
+                self._offer(worker)
+
     def resize(self, limits: PoolLimits) -> None:
         """Change the limits; workers above a lower `max` go when they become free."""
         self.limits = limits
-        while self._idle and self.size > limits.max:
-            self._end(self._idle.pop(0))
+        while self.size > limits.max and (self._paused or self._idle):
+            self._end((self._paused or self._idle).pop(0))
         self._scale()
 
     def drain(self) -> None:
         """Keep nothing idle from now on: the function has a newer pool, or is gone."""
         self._draining = True
-        while self._idle:
-            self._end(self._idle.pop())
+        while self._paused or self._idle:
+            self._end((self._paused or self._idle).pop())
 
-    def close(self) -> None:
-        """End all workers, also busy ones, and turn away who waits."""
+    def close(self, *, keep: bool = False) -> None:
+        """Turn away who waits, and end all workers, busy ones too; `keep` leaves what can be adopted."""
         self._closed = True
-        self.drain()
-        for worker in list(self._busy):
+        self._keep = keep and not self._draining
+        for worker in [*self._idle, *self._paused, *self._busy]:
             self._end(worker)
-        self._busy.clear()
+        for group in (self._idle, self._paused, self._busy):
+            group.clear()
         self._fail_waiters(InfrastructureError("the gateway is stopping"))
 
+    def agent_is_back(self) -> None:
+        """Forget what went wrong while the agent was away: the minimum is restored at once."""
+        self._backoff = self._no_warming_before = 0.0
+        self._trouble = None
+        self.breaker.try_now()
+
     def tend(self) -> None:
-        """Let go of workers idle for too long, start what is missing below `min`. Called once a second."""
+        """Let go of workers idle for too long, pause others, start what is missing below `min`."""
         now = self._tools.monotonic()
         keep = self._wanted_minimum()
-        while self._idle and self.size > keep and now - self._idle[0].idle_since >= self.limits.idle_timeout:
-            self._end(self._idle.pop(0))
+        for resting in (self._paused, self._idle):
+            while resting and self.size > keep and now - resting[0].idle_since >= self.limits.idle_timeout:
+                self._end(resting.pop(0))
+        if self.limits.pause_after is not None:
+            while self._idle and now - self._idle[0].idle_since >= self.limits.pause_after:
+                self._pause(self._idle.pop(0))
         if now >= self._no_warming_before:
             while self.size < keep:
                 self._start(on_demand=False)
@@ -235,30 +374,99 @@ class Pool:
     def _wanted_minimum(self) -> int:
         return 0 if self._draining else max(0, min(self.limits.min, self.limits.max))
 
-    def _scale(self) -> None:
-        """Start a worker for each call in line that none is starting for yet, within `max`."""
-        while self._starting < len(self._waiters) and self.size < self.limits.max and not self._closed:
-            self._start(on_demand=True)
+    def _pause(self, worker: Worker) -> None:
+        self._paused.append(worker)
+        worker.pausing = self._tools.background(self._pause_worker(worker))
 
-    def _start(self, *, on_demand: bool) -> None:
-        self._starting += 1
-        self._tools.background(self._start_worker(on_demand=on_demand))
-
-    async def _start_worker(self, *, on_demand: bool) -> None:
-        worker_id = self._tools.new_worker_id(self.spec.function)
+    async def _pause_worker(self, worker: Worker) -> None:
         try:
-            worker = await self._bring_up(worker_id)
-        except (AgentError, WorkerError) as error:
-            self._starting -= 1
-            self._start_failed(worker_id, error)
-        except asyncio.CancelledError:
-            self._starting -= 1
+            await self._tools.agent.pause(worker.worker_id)
+        except AgentRefusedError as error:
+            if worker in self._paused:
+                self._paused.remove(worker)
+                self._bury(worker, f"not paused: {error}")
+        except AgentError:
+            pass  # paused or not: resuming a worker that runs is no error
+
+    def _scale(self) -> None:
+        """Bring a worker for each call in line that none comes for yet, within `max`."""
+        while self._coming < len(self._waiters) and not self._closed:
+            if self._paused:
+                worker = self._paused.pop()
+                self._resuming.add(worker)
+                self._tools.background(self._resume_worker(worker))
+            elif self.size < self.limits.max:
+                self._start(on_demand=True)
+            else:
+                return
+
+    async def _resume_worker(self, worker: Worker) -> None:
+        try:
+            if worker.pausing is not None:
+                await asyncio.wait((worker.pausing,))
+            await self._tools.agent.resume(worker.worker_id)
+        except AgentError as error:
+            self._resuming.discard(worker)
+            self._bury(worker, f"not resumed: {error}")
+            self._scale()  # no call has reached it: who waits gets another
+        except BaseException:
+            self._resuming.discard(worker)
             raise
         else:
-            self._starting -= 1
-            self._backoff = 0.0
-            self.stats.cold_starts += on_demand
+            self._resuming.discard(worker)
+            worker.pausing = None
+            self.stats.resumes += 1
             self._offer(worker)
+
+    def _start(self, *, on_demand: bool) -> None:
+        worker_id = self._tools.new_worker_id(self.spec.function)
+        self._starting.add(worker_id)
+        self._tools.ledger.add(worker_id)
+        self._tools.background(self._start_worker(worker_id, on_demand=on_demand))
+
+    async def _start_worker(self, worker_id: str, *, on_demand: bool) -> None:
+        begun = self._tools.monotonic()
+        try:
+            worker = await self._bring_up_patiently(worker_id)
+        except (AgentError, WorkerError) as error:
+            self._starting.discard(worker_id)
+            self._start_failed(worker_id, error)
+        except BaseException:
+            self._starting.discard(worker_id)
+            raise
+        else:
+            self._starting.discard(worker_id)
+            self._backoff = 0.0
+            self._trouble = None
+            self.stats.cold_starts += on_demand
+            self.stats.observe_init(self._tools.monotonic() - begun)
+            self._offer(worker)
+
+    async def _bring_up_patiently(self, worker_id: str) -> Worker:
+        """Start a worker; while the agent is away and somebody waits for this one, try again.
+
+        Always with the same id: a start whose answer was lost is found, not repeated.
+        """
+        pause, connects = _FIRST_RETRY, 0
+        while True:
+            try:
+                return await self._bring_up(worker_id)
+            except (AgentUnavailableError, WorkerUnreachedError) as error:
+                connects += isinstance(error, WorkerUnreachedError)
+                if connects > _CONNECT_TRIES or not self._awaited:
+                    raise
+                if self._trouble is None:
+                    self._tools.warn(
+                        "worker start is tried again", function=self.spec.function, error=str(error)
+                    )
+                self._trouble = str(error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_RETRY)
+
+    @property
+    def _awaited(self) -> bool:
+        """True while each worker on its way has a call that waits for it."""
+        return self._coming <= len(self._waiters) and not self._closed
 
     async def _bring_up(self, worker_id: str) -> Worker:
         info: WorkerInfo = await self._tools.agent.ensure(worker_id, self.spec)
@@ -273,20 +481,28 @@ class Pool:
             "worker did not start", function=self.spec.function, worker=worker_id, error=str(error)
         )
         if isinstance(error, InitFailedError):
+            self._tools.ledger.doom(worker_id)
             self._fail_waiters(error, first_only=True)  # each call gets its own try, as on AWS
-            self._scale()
-            return
-        if isinstance(error, WorkerError):
-            self._tools.background(self._destroy(worker_id))
-        self._fail_waiters(InfrastructureError(str(error)))
+        elif isinstance(error, AgentUnavailableError):
+            self._tools.ledger.doom(worker_id)  # it may have been started all the same
+            self._trouble = str(error)
+        else:
+            self._tools.ledger.end(worker_id)
+            self._fail_waiters(InfrastructureError(str(error)))
+        self._scale()
 
     def _fail_waiters(self, error: Exception, *, first_only: bool = False) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(error)
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
                 if first_only:
                     return
+
+    @property
+    def _surplus(self) -> bool:
+        """True when a worker that has no call has no place either."""
+        return self._closed or self._draining or self.size >= self.limits.max
 
     def _offer(self, worker: Worker) -> None:
         """Hand a free worker to the first in line, or keep it, or end it."""
@@ -295,9 +511,9 @@ class Pool:
             return
         while self._waiters:
             waiter = self._waiters.popleft()
-            if not waiter.done():
+            if not waiter.future.done():
                 self._busy.add(worker)
-                waiter.set_result(worker)
+                waiter.future.set_result(worker)
                 return
         if self._draining:
             self._end(worker)
@@ -307,11 +523,7 @@ class Pool:
 
     def _end(self, worker: Worker) -> None:
         worker.channel.close()
-        self._tools.background(self._destroy(worker.worker_id))
-
-    async def _destroy(self, worker_id: str) -> None:
-        try:
-            await self._tools.agent.destroy(worker_id)
-        except AgentError as error:
-            # The agent was away; it ends what nobody owns, and the next start of this gateway asks it to.
-            self._tools.warn("worker not destroyed", worker=worker_id, error=str(error))
+        if self._keep:
+            self._tools.ledger.known.discard(worker.worker_id)
+        else:
+            self._tools.ledger.end(worker.worker_id)
