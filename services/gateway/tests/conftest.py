@@ -69,6 +69,11 @@ class Seen:
         return json.loads(self.body)
 
 
+def raw(body: bytes) -> WorkerAnswer:
+    """An answer that is no JSON."""
+    return WorkerAnswer(200, body, None, None)
+
+
 Handler = Callable[[Seen], Awaitable[WorkerAnswer]]
 
 
@@ -297,6 +302,7 @@ def helpers() -> type:
     class Helpers:
         answer = staticmethod(answer)
         echo = staticmethod(echo)
+        raw = staticmethod(raw)
         eventually = staticmethod(eventually)
         write_config = staticmethod(write_config)
         write_generation = staticmethod(write_generation)

@@ -1,6 +1,7 @@
 """The gateway as one ASGI application.
 
 /2015-03-31/… and other dates: Lambda API      /health   /metrics      everything else: routes of routing.yml
+/function-urls/{function}/…, or any path where the Host is <function>.lambda-url.<anything>: function URLs
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from esb_gateway.lambda_api.paths import is_lambda_api
 from esb_gateway.metrics import MetricsEndpoint
 from esb_gateway.reload import POLL_SECONDS, Reloader
 from esb_gateway.routes.api_routes import ApiRoutes
+from esb_gateway.routes.function_urls import FunctionUrls, is_function_url
 from esb_gateway.routes.proxy_request import ApiIdentity
 from esb_gateway.scheduling.scheduler import Scheduler
 from esb_gateway.stats import GatewayStats
@@ -67,16 +69,19 @@ class Gateway(Starlette):
     """
 
     def __init__(
-        self, *, invoke: ASGIApp, routes: ASGIApp, own: Mapping[str, ASGIApp], **options: Any
+        self, *, invoke: ASGIApp, routes: ASGIApp, urls: ASGIApp, own: Mapping[str, ASGIApp], **options: Any
     ) -> None:
         super().__init__(routes=[Route(path, app) for path, app in own.items()], **options)
         self._own = frozenset(own)
         self._invoke = self._behind_middleware(invoke)
         self._routes = self._behind_middleware(routes)
+        self._urls = self._behind_middleware(urls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
-        if scope["type"] != "http" or scope["path"] in self._own:
+        if scope["type"] == "http" and is_function_url(scope):
+            await self._urls(scope, receive, send)
+        elif scope["type"] != "http" or scope["path"] in self._own:
             await super().__call__(scope, receive, send)
         elif is_lambda_api(scope["path"]):
             await self._invoke(scope, receive, send)
@@ -142,7 +147,8 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
 
     return Gateway(
         invoke=LambdaApi(front, events),
-        routes=ApiRoutes(front, identity),
+        routes=ApiRoutes(front, identity, config.trusted_proxies),
+        urls=FunctionUrls(front, identity, config.trusted_proxies),
         own={
             "/health": HealthEndpoint(served, reloader, deps.agent),
             "/metrics": MetricsEndpoint(stats, fleet, events),

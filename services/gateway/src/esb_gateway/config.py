@@ -9,6 +9,7 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from esb_gateway.deployment import Box
+from esb_gateway.routes.client import TrustedProxies, parse_trusted_proxies
 from esb_gateway.slow_clients import CLIENT_TIMEOUT
 from esb_gateway.workers.pool import PoolLimits
 
@@ -44,6 +45,7 @@ class GatewayConfig:
     drain_timeout: float = 30.0
     client_timeout: float = CLIENT_TIMEOUT
     keep_workers: bool = True
+    trusted_proxies: TrustedProxies = field(factory=TrustedProxies)
     box: Box = field(factory=Box)
 
 
@@ -95,6 +97,9 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
             "ESB_GATEWAY_CLIENT_TIMEOUT", CLIENT_TIMEOUT, _positive_seconds, "seconds above 0"
         ),
         keep_workers=reader.parsed("ESB_GATEWAY_STOP_WORKERS", True, _keep, "keep or end"),
+        trusted_proxies=reader.parsed(
+            "ESB_GATEWAY_TRUSTED_PROXIES", TrustedProxies(), parse_trusted_proxies, "addresses and networks"
+        ),
         box=_box(reader, host, port),
     )
     if reader.problems:

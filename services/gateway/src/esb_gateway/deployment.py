@@ -20,7 +20,8 @@ from artifact_contract.loader import LoadedConfig, expand_functions
 from attrs import field, frozen
 
 from esb_gateway.lambda_api.paths import is_lambda_api
-from esb_gateway.routes.router import Route, Router
+from esb_gateway.routes.planned import plan_router
+from esb_gateway.routes.router import Router
 from esb_gateway.scheduling.cron import ExpressionError, parse_expression
 from esb_gateway.scheduling.schedules import Schedule
 from esb_gateway.workers.agent import WorkerSpec
@@ -112,9 +113,7 @@ def plan_deployment(loaded: LoadedConfig, box: Box, modified: float = 0.0) -> Pl
         name: _function_plan(with_defaults(function, expanded.defaults), box)
         for name, function in expanded.functions.items()
     }
-    router = Router(
-        Route(route.path, route.method, route.function, route.payload_version) for route in config.routing
-    )
+    router = plan_router(config.routing, expanded.functions.values())
     schedules, schedule_warnings = _schedules(expanded.functions.values())
     warnings = [
         *(str(problem) for problem in loaded.warnings),

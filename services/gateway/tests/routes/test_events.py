@@ -1,6 +1,7 @@
 import json
 
 from attrs import evolve
+from esb_gateway.routes.client import Client
 from esb_gateway.routes.events import build_event, http_event, rest_event
 from esb_gateway.routes.proxy_request import ApiIdentity, ProxyRequest
 from esb_gateway.routes.router import Match, Route
@@ -22,16 +23,14 @@ REST = ProxyRequest(
         (b"X-Forwarded-For", b"198.51.100.1"),
     ],
     body=b'{"n": 1}',
-    source_ip="203.0.113.7",
-    port=8080,
-    scheme="http",
+    client=Client("203.0.113.7", "203.0.113.7", "http", 8080),
     protocol="HTTP/1.1",
     request_id="req-1",
     trace="Root=1-a-b",
     now=1583349317.135,
     identity=ApiIdentity(),
 )
-HTTP = evolve(REST, match=Match(Route("/orders/{id}", "ANY", "orders", "2.0"), {"id": "a/b"}))
+HTTP = evolve(REST, match=Match(Route("/orders/{id}", "ANY", "orders", "2.0", "http"), {"id": "a/b"}))
 
 
 def test_a_rest_event_is_payload_1_0_field_for_field():
@@ -75,6 +74,7 @@ def test_a_rest_event_is_payload_1_0_field_for_field():
             "identity": {
                 "accessKey": None,
                 "accountId": None,
+                "apiKey": None,
                 "caller": None,
                 "cognitoAuthenticationProvider": None,
                 "cognitoAuthenticationType": None,
@@ -86,7 +86,7 @@ def test_a_rest_event_is_payload_1_0_field_for_field():
                 "userAgent": "curl/8",
                 "userArn": None,
             },
-            "path": "/orders/a%2Fb",
+            "path": "/Prod/orders/a%2Fb",
             "protocol": "HTTP/1.1",
             "requestId": "req-1",
             "requestTime": "04/Mar/2020:19:15:17 +0000",
@@ -152,7 +152,7 @@ def test_an_http_event_is_payload_2_0_field_for_field():
 
 def test_what_an_http_request_has_not_is_left_out():
     event = http_event(
-        evolve(HTTP, query=b"", body=b"", headers=[], match=Match(Route("/", "GET", "f", "2.0"), {}))
+        evolve(HTTP, query=b"", body=b"", headers=[], match=Match(Route("/", "GET", "f", "2.0", "http"), {}))
     )
     assert not {"cookies", "queryStringParameters", "pathParameters", "body"} & event.keys()
     assert event["isBase64Encoded"] is False

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 
 def rest(value: object) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    response = read_answer(json.dumps(value).encode(), "1.0")
+    response = read_answer(json.dumps(value).encode(), "1.0", "rest")
     return response.status, response.headers, response.body
 
 
 def http(value: object) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    response = read_answer(json.dumps(value).encode(), "2.0")
+    response = read_answer(json.dumps(value).encode(), "2.0", "http")
     return response.status, response.headers, response.body
 
 
@@ -129,13 +129,13 @@ def test_cookies_that_are_no_list_are_refused():
 
 def test_what_is_no_json_is_refused():
     with pytest.raises(MalformedAnswerError, match="expected JSON"):
-        read_answer(b"{", "1.0")
+        read_answer(b"{", "1.0", "rest")
     with pytest.raises(MalformedAnswerError):
-        read_answer(b"[" * 100_000, "1.0")
+        read_answer(b"[" * 100_000, "1.0", "rest")
 
 
 def test_lone_surrogates_do_not_break_an_answer():
-    assert read_answer(b'{"statusCode": 200, "body": "a\\ud800b"}', "1.0").body == b"a?b"
+    assert read_answer(b'{"statusCode": 200, "body": "a\\ud800b"}', "1.0", "rest").body == b"a?b"
 
 
 values = st.recursive(
@@ -158,7 +158,7 @@ answers = values | st.fixed_dictionaries(
 @given(answers, st.sampled_from(["1.0", "2.0"]))
 def test_any_answer_is_either_a_sendable_response_or_refused(value, version):
     try:
-        response = read_answer(json.dumps(value).encode(), version)
+        response = read_answer(json.dumps(value).encode(), version, "rest" if version == "1.0" else "http")
     except MalformedAnswerError:
         return
     assert 200 <= response.status <= 599

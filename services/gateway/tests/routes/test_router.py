@@ -1,16 +1,27 @@
 from urllib.parse import quote
 
 import pytest
-from esb_gateway.routes.router import Route, Router
+from artifact_contract.config_types import Cors
+from esb_gateway.routes.cors import cors_rules
+from esb_gateway.routes.router import Route, Router, Surroundings
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def router(*keys: str, version: str = "1.0") -> Router:
+def router(*keys: str, version: str = "1.0", **more: object) -> Router:
     routes = []
     for key in keys:
         method, _, path = key.partition(" ")
-        routes.append(Route(path or method, method if path else "ANY", f"fn {key}", version))
+        routes.append(
+            Route(
+                path or method,
+                method if path else "ANY",
+                f"fn {key}",
+                version,
+                "rest" if version == "1.0" else "http",
+                **more,
+            )
+        )
     return Router(routes)
 
 
@@ -144,3 +155,55 @@ def test_the_most_specific_template_wins_whatever_the_order(drawn, path):
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30))
 def test_no_path_breaks_the_router(text):
     DOCUMENTED.match("GET", "/" + text)
+
+
+RULES = cors_rules(Cors(allow_origins=("*",)))
+
+
+def test_an_unknown_path_belongs_to_the_kind_of_api_whose_routes_are_nearest():
+    table = Router(
+        [
+            Route("/rest/a", "GET", "f", "1.0", "rest"),
+            Route("/http/a", "GET", "f", "2.0", "http", cors=RULES),
+            Route("/http/{id}/x", "GET", "f", "1.0", "http", cors=RULES),
+            Route("/mixed/a", "GET", "f", "1.0", "rest"),
+            Route("/mixed/a", "POST", "f", "2.0", "http"),
+        ]
+    )
+    assert table.nearest("/rest/b").rest
+    assert not table.nearest("/http/b").rest
+    assert table.nearest("/http/b").cors is RULES
+    assert not table.nearest("/http/a").rest
+    assert not table.nearest("/http/7/y").rest
+    assert table.nearest("/mixed/b").rest
+    assert table.nearest("/mixed/a").rest
+    assert table.nearest("/").rest
+    assert table.nearest("/nothing").cors is None
+    assert Router([]).nearest("/").rest
+
+
+def test_where_all_routes_are_http_api_ones_an_unknown_path_is_theirs():
+    table = router("GET /a", "POST /b/{c}", version="2.0", cors=RULES)
+    assert table.nearest("/x/y") == Surroundings(rest=False, cors=RULES)
+    other = cors_rules(Cors(allow_origins=("https://a.test",)))
+    two = Router([*table.routes, Route("/c", "GET", "f", "2.0", "http", cors=other)])
+    assert two.nearest("/x").cors is None, "whose rules hold there is not known"
+
+
+def test_rest_routes_with_rules_bring_an_options_method():
+    table = router("GET /a", "POST /a", "ANY /b/{proxy+}", cors=RULES)
+    match = table.match("OPTIONS", "/a")
+    assert (match.route.preflight, match.route.cors.methods) == (True, ("GET", "OPTIONS", "POST"))
+    greedy = table.match("OPTIONS", "/b/x")
+    assert (greedy.route.preflight, len(greedy.route.cors.methods), greedy.parameters) == (
+        True,
+        7,
+        {"proxy": "x"},
+    )
+    assert table.match("OPTIONS", "/a/").route.preflight
+
+
+def test_an_options_method_of_its_own_stays():
+    table = router("GET /a", "OPTIONS /a", cors=RULES)
+    assert not table.match("OPTIONS", "/a").route.preflight
+    assert router("GET /a", version="2.0", cors=RULES).match("OPTIONS", "/a") is None

@@ -1,11 +1,14 @@
-"""The events that API Gateway's proxy integrations give a function: payload 1.0 (REST) and 2.0 (HTTP API).
+"""The events that a function gets: payload 1.0 (REST and HTTP APIs) and 2.0 (HTTP APIs, function URLs).
 
 Field for field as AWS documents them; what a box has no notion of (identity pools, client certificates) is
-null or absent. `path` and `rawPath` are as sent; parameters and query strings are decoded.
+null or absent. `path` and `rawPath` are as sent; parameters and query strings are decoded. The box's URLs
+have no stage in them, as behind a custom domain name; the paths of `requestContext`, and `rawPath`, have it
+unless it is `$default`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
@@ -13,6 +16,7 @@ import orjson
 
 from esb_gateway.routes.proxy_request import (
     ApiIdentity,
+    Caller,
     HeaderTexts,
     ProxyRequest,
     domain,
@@ -21,9 +25,9 @@ from esb_gateway.routes.proxy_request import (
     request_time,
     resource_id,
 )
-from esb_gateway.routes.router import REST
+from esb_gateway.routes.router import DEFAULT, FORMAT_1, HTTP_API, Route
 
-_NOBODY = {
+_IDENTITY = {
     "accessKey": None,
     "accountId": None,
     "caller": None,
@@ -35,19 +39,25 @@ _NOBODY = {
     "user": None,
     "userArn": None,
 }
+_VERSION_1: dict[str, object] = {"version": "1.0"}
+_NO_VERSION: dict[str, object] = {}
 
 
 def build_event(request: ProxyRequest) -> bytes:
     """Return the event of the route's payload version as JSON."""
-    if request.match.route.payload_version == REST:
+    if request.match.route.payload_version == FORMAT_1:
         return orjson.dumps(rest_event(request))
     return orjson.dumps(http_event(request))
 
 
 def rest_event(request: ProxyRequest) -> dict[str, object]:
-    """Payload 1.0: single-value maps hold the last value, multi-value maps all; empty maps are null."""
+    """Payload 1.0: single-value maps hold the last value, multi-value maps all; empty maps are null.
+
+    HTTP APIs say so (`version`) and give header names in lower case, REST APIs as they were sent.
+    """
     texts = header_texts(request)
-    headers, multi_headers = _rest_headers(texts)
+    is_http = request.match.route.api_type == HTTP_API
+    headers, multi_headers = _rest_headers(texts, lowercase=is_http)
     query: dict[str, str] | None = None
     multi_query: dict[str, list[str]] | None = None
     if request.query:
@@ -56,6 +66,7 @@ def rest_event(request: ProxyRequest) -> dict[str, object]:
     if request.body:
         body, is_base64 = event_body(request.body, texts.content_type, forms_are_text=True)
     return {
+        **(_VERSION_1 if is_http else _NO_VERSION),
         "resource": request.match.route.path,
         "path": request.raw_path,
         "httpMethod": request.method,
@@ -73,39 +84,79 @@ def rest_event(request: ProxyRequest) -> dict[str, object]:
 
 def _rest_context(request: ProxyRequest, texts: HeaderTexts) -> dict[str, object]:
     name, prefix = domain(texts.host)
-    return {
-        **_rest_constants(request.identity, request.match.route.path),
+    caller = request.caller
+    constants = _rest_constants(request.identity, request.match.route)
+    identity: dict[str, object] = {
+        **_IDENTITY,
+        "apiKey": caller.api_key,
+        "sourceIp": request.client.source_ip,
+        "userAgent": texts.user_agent or None,
+    }
+    if caller.api_key_id is not None:
+        identity["apiKeyId"] = caller.api_key_id
+    context: dict[str, object] = {
+        **constants,
         "domainName": name,
         "domainPrefix": prefix,
         "extendedRequestId": request.request_id,
         "httpMethod": request.method,
-        "identity": {**_NOBODY, "sourceIp": request.source_ip, "userAgent": texts.user_agent or None},
-        "path": request.raw_path,
+        "identity": identity,
+        "path": _staged(constants["stage"], request.raw_path),
         "protocol": request.protocol,
         "requestId": request.request_id,
         "requestTime": request_time(int(request.now)),
         "requestTimeEpoch": int(request.now * 1000),
     }
+    authorizer: dict[str, object] = {}
+    if request.match.route.api_type == HTTP_API:
+        authorizer = {"claims": None, "scopes": _scopes(caller)}
+    if caller.claims is not None:
+        authorizer["claims"] = claim_texts(caller.claims)
+    if authorizer:
+        context["authorizer"] = authorizer
+    return context
 
 
 @lru_cache(maxsize=4096)
-def _rest_constants(identity: ApiIdentity, path: str) -> dict[str, object]:
+def _rest_constants(identity: ApiIdentity, route: Route) -> dict[str, str | None]:
+    is_http = route.api_type == HTTP_API
     return {
         "accountId": identity.account_id,
         "apiId": identity.api_id,
-        "resourceId": resource_id(path),
-        "resourcePath": path,
-        "stage": identity.rest_stage,
+        "resourceId": None if is_http else resource_id(route.path),
+        "resourcePath": route.path,
+        "stage": route.stage or (identity.http_stage if is_http else identity.rest_stage),
     }
 
 
-def _rest_headers(texts: HeaderTexts) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _staged(stage: str | None, path: str) -> str:
+    return path if stage == DEFAULT else f"/{stage}{path}"
+
+
+def claim_texts(claims: Mapping[str, object]) -> dict[str, str]:
+    """A token's claims as events carry them: every value a text, lists as `[a b]`."""
+    return {name: _claim_text(value) for name, value in claims.items()}
+
+
+def _claim_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return f"[{' '.join(_claim_text(item) for item in value)}]"
+    return orjson.dumps(value).decode()
+
+
+def _scopes(caller: Caller) -> list[str] | None:
+    return list(caller.scopes) if caller.scopes else None
+
+
+def _rest_headers(texts: HeaderTexts, *, lowercase: bool) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Names that differ only in case are one header, spelled as it came first."""
     single: dict[str, str] = {}
     multi: dict[str, list[str]] = {}
     spelling: dict[str, str] = {}
     for name, lowered, value in texts.fields:
-        spelled = spelling.setdefault(lowered, name)
+        spelled = spelling.setdefault(lowered, lowered if lowercase else name)
         if spelled in single:
             multi[spelled].append(value)
         else:
@@ -124,6 +175,8 @@ def _rest_query(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str,
 def http_event(request: ProxyRequest) -> dict[str, object]:
     """Payload 2.0: what is repeated is joined with commas, cookies are apart, empty fields left out."""
     texts = header_texts(request)
+    stage = request.match.route.stage or request.identity.http_stage
+    path = _staged(stage, request.raw_path)
     cookies = [
         cookie
         for _, lowered, value in texts.fields
@@ -134,7 +187,7 @@ def http_event(request: ProxyRequest) -> dict[str, object]:
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": request.match.route.key,
-        "rawPath": request.raw_path,
+        "rawPath": path,
         "rawQueryString": request.query.decode("latin-1"),
     }
     if cookies:
@@ -144,7 +197,7 @@ def http_event(request: ProxyRequest) -> dict[str, object]:
     )
     if request.query:
         event["queryStringParameters"] = _joined(_pairs(request.query))
-    event["requestContext"] = _http_context(request, texts)
+    event["requestContext"] = _http_context(request, texts, stage, path)
     if request.match.parameters:
         event["pathParameters"] = request.match.parameters
     is_base64 = False
@@ -154,27 +207,41 @@ def http_event(request: ProxyRequest) -> dict[str, object]:
     return event
 
 
-def _http_context(request: ProxyRequest, texts: HeaderTexts) -> dict[str, object]:
+def _http_context(request: ProxyRequest, texts: HeaderTexts, stage: str, path: str) -> dict[str, object]:
     name, prefix = domain(texts.host)
-    identity = request.identity
-    return {
-        "accountId": identity.account_id,
-        "apiId": identity.api_id,
+    identity, caller = request.identity, request.caller
+    context: dict[str, object] = {"accountId": identity.account_id, "apiId": identity.api_id}
+    if caller.claims is not None:
+        context["authorizer"] = {"jwt": {"claims": claim_texts(caller.claims), "scopes": _scopes(caller)}}
+    elif caller.iam is not None:
+        context["authorizer"] = {"iam": caller.iam}
+    context |= {
         "domainName": name,
         "domainPrefix": prefix,
         "http": {
             "method": request.method,
-            "path": request.raw_path,
+            "path": path,
             "protocol": request.protocol,
-            "sourceIp": request.source_ip,
+            "sourceIp": request.client.source_ip,
             "userAgent": texts.user_agent,
         },
         "requestId": request.request_id,
         "routeKey": request.match.route.key,
-        "stage": identity.http_stage,
+        "stage": stage,
         "time": request_time(int(request.now)),
         "timeEpoch": int(request.now * 1000),
     }
+    return context
+
+
+def url_event(request: ProxyRequest) -> bytes:
+    """The event of a function URL: payload 2.0 with the fields that URLs don't use set to null, as JSON."""
+    event = http_event(request)
+    event["pathParameters"] = event["stageVariables"] = None
+    context = {"authentication": None, "authorizer": None}
+    context.update(event["requestContext"])  # type: ignore[call-overload] # an event's values are objects to mypy
+    event["requestContext"] = context
+    return orjson.dumps(event)
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:

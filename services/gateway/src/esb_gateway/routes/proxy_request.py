@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 
 from attrs import frozen
 
+from esb_gateway.routes.client import Client
 from esb_gateway.routes.router import Match
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -38,6 +40,23 @@ class ApiIdentity:
 
 
 @frozen
+class Caller:
+    """Who calls, as the gate before the route found out; empty where nobody was asked.
+
+    `claims` and `scopes` are a token's, `iam` what a signature told (the fields of `authorizer.iam`).
+    """
+
+    api_key: str | None = None
+    api_key_id: str | None = None
+    claims: Mapping[str, object] | None = None
+    scopes: tuple[str, ...] | None = None
+    iam: Mapping[str, str | None] | None = None
+
+
+NOBODY = Caller()
+
+
+@frozen
 class ProxyRequest:
     """One request and the route it matched.
 
@@ -51,14 +70,13 @@ class ProxyRequest:
     query: bytes
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    source_ip: str
-    port: int
-    scheme: str
+    client: Client
     protocol: str
     request_id: str
     trace: str
     now: float
     identity: ApiIdentity
+    caller: Caller = NOBODY
 
 
 @frozen
@@ -74,6 +92,7 @@ class HeaderTexts:
 def header_texts(request: ProxyRequest) -> HeaderTexts:
     """Read the headers, with those that API Gateway adds."""
     fields: list[tuple[str, str, str]] = []
+    client = request.client
     host = user_agent = content_type = forwarded = ""
     for raw_name, raw_value in request.headers:
         name, lowered = _names(raw_name)
@@ -91,10 +110,10 @@ def header_texts(request: ProxyRequest) -> HeaderTexts:
             continue
         fields.append((name, lowered, value))
     fields.append(("X-Amzn-Trace-Id", "x-amzn-trace-id", request.trace))
-    fields.append(("X-Forwarded-For", "x-forwarded-for", forwarded + request.source_ip))
-    fields.append(("X-Forwarded-Port", "x-forwarded-port", str(request.port)))
-    fields.append(("X-Forwarded-Proto", "x-forwarded-proto", request.scheme))
-    return HeaderTexts(fields, host, user_agent, content_type)
+    fields.append(("X-Forwarded-For", "x-forwarded-for", forwarded + client.peer))
+    fields.append(("X-Forwarded-Port", "x-forwarded-port", str(client.port)))
+    fields.append(("X-Forwarded-Proto", "x-forwarded-proto", client.scheme))
+    return HeaderTexts(fields, client.host or host, user_agent, content_type)
 
 
 def event_body(body: bytes, content_type: str, *, forms_are_text: bool) -> tuple[str, bool]:

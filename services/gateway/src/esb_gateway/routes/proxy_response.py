@@ -1,7 +1,8 @@
 """What a function answered to a route, read as API Gateway reads it.
 
-Payload 1.0 wants an object with `statusCode`; 2.0 also takes anything else, as the body of a 200. Whatever
-breaks these rules is a MalformedAnswerError, which the client sees as 502.
+Payload 1.0 wants an object with `statusCode`; 2.0 also takes anything else, as the body of a 200 (HTTP APIs
+take a text without its quotes, function URLs with them). Whatever breaks these rules is a
+MalformedAnswerError, which the client sees as 502.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import orjson
 from attrs import frozen
 
 from esb_gateway.errors import MalformedAnswerError
-from esb_gateway.routes.router import REST
 
 Header = tuple[bytes, bytes]
 
@@ -36,7 +36,10 @@ _NOT_PASSED = frozenset(
     }
 )
 _JSON: Header = (b"content-type", b"application/json")
+_STREAM: Header = (b"content-type", b"application/octet-stream")
 _PLAIN: Header = (b"content-type", b"text/plain;charset=UTF-8")
+# REST APIs keep these for themselves and pass the function's on under another name.
+_REMAPPED = frozenset({b"date", b"server", b"www-authenticate"})
 _BODILESS = frozenset({204, 304})
 
 
@@ -49,22 +52,63 @@ class ProxyResponse:
     body: bytes
 
 
-def read_answer(payload: bytes, payload_version: str) -> ProxyResponse:
+def read_answer(payload: bytes, payload_version: str, api_type: str) -> ProxyResponse:
     """Read a function's answer to a route.
 
     Raises:
         MalformedAnswerError: saying what is wrong with it, for the log.
     """
     answer = _parsed(payload)
-    if payload_version == REST:
+    if payload_version == "1.0":
         if not isinstance(answer, dict):
             raise MalformedAnswerError(f"expected an object with statusCode, found {_kind(answer)}")
-        return _full_form(answer, default_type=_JSON, cookies=False)
-    if isinstance(answer, dict) and "statusCode" in answer:
-        return _full_form(answer, default_type=_PLAIN, cookies=True)
-    # A text goes out as it is, everything else as the JSON the function made of it.
-    body = answer.encode("utf-8", "replace") if isinstance(answer, str) else payload
-    return ProxyResponse(200, [_JSON], body)
+        response = _full_form(answer, default_type=_JSON, cookies=False)
+    elif isinstance(answer, dict) and "statusCode" in answer:
+        response = _full_form(answer, default_type=_PLAIN, cookies=True)
+    else:
+        # A text goes out as it is, everything else as the JSON the function made of it.
+        body = answer.encode("utf-8", "replace") if isinstance(answer, str) else payload
+        return ProxyResponse(200, [_JSON], body)
+    _keep_own(response.headers, rest=api_type == "rest")
+    return response
+
+
+def read_url_answer(payload: bytes) -> ProxyResponse:
+    """Read a function's answer to its URL.
+
+    Raises:
+        MalformedAnswerError: saying what is wrong with it, for the log.
+    """
+    answer = _parsed(payload)
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        return ProxyResponse(200, [_JSON], payload)
+    response = _full_form(answer, default_type=_JSON, cookies=True)
+    _keep_own(response.headers, rest=False)
+    return response
+
+
+def read_prelude(prelude: bytes) -> ProxyResponse:
+    """Read what a streaming function says before its body: status, headers and cookies.
+
+    Raises:
+        MalformedAnswerError: saying what is wrong with it, for the log.
+    """
+    answer = _parsed(prelude)
+    if not isinstance(answer, dict):
+        raise MalformedAnswerError(f"expected an object before the body, found {_kind(answer)}")
+    response = _full_form({"statusCode": 200, **answer}, default_type=_STREAM, cookies=True)
+    _keep_own(response.headers, rest=False)
+    return response
+
+
+def _keep_own(headers: list[Header], *, rest: bool) -> None:
+    """The time of an answer is the gateway's to say; REST APIs rename what they keep, HTTP APIs drop it."""
+    for at in range(len(headers) - 1, -1, -1):
+        name, value = headers[at]
+        if rest and name in _REMAPPED:
+            headers[at] = (b"x-amzn-remapped-" + name, value)
+        elif name == b"date":
+            del headers[at]
 
 
 def _parsed(payload: bytes) -> object:

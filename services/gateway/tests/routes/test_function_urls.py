@@ -1,0 +1,225 @@
+import json
+
+import pytest
+from esb_gateway.errors import CallError, ThrottledError
+from esb_gateway.routes.function_urls import FunctionUrls, is_function_url
+
+PAGE = "https://app.example.com"
+CORS = {"allow_origins": [PAGE], "allow_methods": ["*"], "allow_credentials": True, "max_age": 60}
+FUNCTIONS = {
+    "Api": {"image": "api:1", "function_url": {"auth_type": "NONE"}},
+    "signed": {"image": "api:1", "function_url": {"auth_type": "AWS_IAM"}},
+    "pages": {"image": "api:1", "function_url": {"cors": CORS}},
+    "stream": {"image": "api:1", "function_url": {"invoke_mode": "RESPONSE_STREAM"}},
+    "off": {"image": "x", "scaling": {"max_capacity": 0}, "function_url": {}},
+    "none": {"image": "x"},
+}
+
+
+def answers(agent, name, helpers, value, **more):
+    async def handler(seen):
+        return helpers.answer(value, **more)
+
+    agent.handlers[name] = handler
+
+
+def at(name: str) -> dict[str, str]:
+    return {"host": f"{name}.lambda-url.box.local:8080"}
+
+
+async def test_a_url_has_its_own_host_name_and_gives_the_documented_event(gateway, agent, helpers, fake_time):
+    answers(agent, "Api", helpers, {"statusCode": 201, "cookies": ["a=1", "b=2"], "body": "made"})
+    async with gateway(FUNCTIONS, deps={"clock": fake_time.clock()}) as box:
+        response = await box.client.post(
+            "/my/path?parameter1=value1&parameter1=value2&parameter2=value",
+            content="Hello from client!",
+            headers={
+                **at("api"),
+                "content-type": "text/plain",
+                "header2": "value1",
+                "user-agent": "agent",
+                "cookie": "cookie1; cookie2",
+                "accept": "*/*",
+                "accept-encoding": "identity",
+                "connection": "close",
+            },
+        )
+    assert (response.status_code, response.text) == (201, "made")
+    assert response.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert response.headers["content-type"] == "application/json"
+    request_id, trace = response.headers["x-amzn-requestid"], response.headers["x-amzn-trace-id"]
+    assert agent.seen[0].event == {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/my/path",
+        "rawQueryString": "parameter1=value1&parameter1=value2&parameter2=value",
+        "cookies": ["cookie1", "cookie2"],
+        "headers": {
+            "host": "api.lambda-url.box.local:8080",
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "connection": "close",
+            "content-type": "text/plain",
+            "content-length": "18",
+            "header2": "value1",
+            "user-agent": "agent",
+            "x-amzn-trace-id": trace,
+            "x-forwarded-for": "203.0.113.7",
+            "x-forwarded-port": "8080",
+            "x-forwarded-proto": "http",
+        },
+        "queryStringParameters": {"parameter1": "value1,value2", "parameter2": "value"},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "api",
+            "authentication": None,
+            "authorizer": None,
+            "domainName": "api.lambda-url.box.local",
+            "domainPrefix": "api",
+            "http": {
+                "method": "POST",
+                "path": "/my/path",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "agent",
+            },
+            "requestId": request_id,
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "14/Nov/2023:22:13:20 +0000",
+            "timeEpoch": 1700000000000,
+        },
+        "pathParameters": None,
+        "stageVariables": None,
+        "body": "Hello from client!",
+        "isBase64Encoded": False,
+    }
+
+
+async def test_a_path_prefix_does_as_well_and_is_no_part_of_the_events_path(gateway, agent, helpers):
+    answers(agent, "Api", helpers, "Hello, world!")
+    async with gateway(FUNCTIONS) as box:
+        response = await box.client.get("/function-urls/Api/a%2Fb/c?x=1")
+        assert agent.seen[-1].event["rawPath"] == "/a%2Fb/c"
+        await box.client.get("/function-urls/Api")
+        assert agent.seen[-1].event["rawPath"] == "/"
+        await box.client.get("/health", headers=at("API"))
+        assert agent.seen[-1].event["rawPath"] == "/health", "a URL's host has no path of the gateway's own"
+    # The documented example: a text keeps its quotes.
+    assert (response.text, response.headers["content-type"]) == ('"Hello, world!"', "application/json")
+
+
+async def test_what_goes_wrong_is_answered_in_the_words_of_lambda(gateway, agent, helpers):
+    async with gateway(FUNCTIONS) as box:
+
+        async def told(name: str) -> tuple[int, str]:
+            response = await box.client.get(f"/function-urls/{name}/")
+            return response.status_code, response.json()["Message"]
+
+        assert await told("nobody") == (404, "Not Found")
+        assert await told("none") == (404, "Not Found"), "a function without a URL"
+        assert await told("") == (404, "Not Found")
+        assert await told("off") == (429, "Too Many Requests")
+        answers(agent, "Api", helpers, {"errorType": "KeyError"}, error="Unhandled")
+        assert await told("Api") == (502, "Internal Server Error")
+        answers(agent, "Api", helpers, {"statusCode": 20})
+        assert await told("Api") == (502, "Internal Server Error")
+        answers(agent, "Api", helpers, {}, error="Unhandled", gone="timeout")
+        assert await told("Api") == (504, "Gateway Timeout")
+        answers(agent, "Api", helpers, {}, status=500)
+        assert await told("Api") == (503, "Service Unavailable")
+        too_large = await box.client.post("/function-urls/Api/", content=b"x" * (6 * 1024 * 1024 + 1))
+        assert (too_large.status_code, too_large.json()) == (413, {"Message": "Request Entity Too Large"})
+
+
+async def test_preflights_and_answers_carry_the_urls_cross_origin_rules(gateway, agent, helpers):
+    answers(agent, "pages", helpers, {"statusCode": 200, "headers": {"access-control-allow-origin": "*"}})
+    ask = {"origin": PAGE, "access-control-request-method": "DELETE"}
+    async with gateway(FUNCTIONS) as box:
+        preflight = await box.client.options("/function-urls/pages/x", headers=ask)
+        assert (preflight.status_code, agent.seen) == (204, [])
+        assert preflight.headers["access-control-allow-methods"] == "DELETE"
+        assert preflight.headers["access-control-max-age"] == "60"
+        real = await box.client.get("/function-urls/pages/x", headers={"origin": PAGE})
+        assert real.headers.get_list("access-control-allow-origin") == [PAGE]
+        assert real.headers["access-control-allow-credentials"] == "true"
+        other = await box.client.get("/function-urls/pages/x", headers={"origin": "https://b.test"})
+        assert "access-control-allow-origin" not in other.headers
+        answers(agent, "pages", helpers, {}, error="Unhandled")
+        failed = await box.client.get("/function-urls/pages/x", headers={"origin": PAGE})
+        assert (failed.status_code, failed.headers["access-control-allow-origin"]) == (502, PAGE)
+        answers(agent, "Api", helpers, {"statusCode": 200})
+        plain = await box.client.options("/function-urls/Api/x", headers=ask)
+        assert (plain.status_code, agent.seen[-1].event["requestContext"]["http"]["method"]) == (
+            200,
+            "OPTIONS",
+        )
+
+
+async def test_a_streaming_url_answers_in_chunks_of_unsaid_length(gateway, agent, helpers):
+    answers(agent, "stream", helpers, {"statusCode": 200, "body": "x" * 200_000})
+    async with gateway(FUNCTIONS) as box:
+        response = await box.client.get("/function-urls/stream/")
+        assert (len(response.content), "content-length" in response.headers) == (200_000, False)
+
+        async def with_prelude(seen):
+            said = json.dumps({"statusCode": 206, "headers": {"content-type": "text/event-stream"}})
+            return helpers.raw(said.encode() + b"\0" * 8 + b"data: \xff\n\n")
+
+        agent.handlers["stream"] = with_prelude
+        response = await box.client.get("/function-urls/stream/")
+        assert (response.status_code, response.content) == (206, b"data: \xff\n\n")
+        assert response.headers["content-type"] == "text/event-stream"
+
+
+async def test_a_url_that_wants_signatures_refuses_everybody_when_nobody_checks_them(gateway, agent):
+    async with gateway(FUNCTIONS) as box:
+        response = await box.client.get("/function-urls/signed/")
+        assert (response.status_code, response.json()) == (403, {"Message": "Forbidden"})
+        assert agent.seen == []
+
+
+class Key:
+    name = "operator"
+    access_key_id = "ESB1"
+
+
+class Gate:
+    def signature(self, scope, body):
+        if body != b"signed":
+            raise self.error
+        return Key()
+
+    error: CallError = ThrottledError("slow down")
+
+
+async def test_who_signed_stands_in_the_event(gateway, agent, helpers):
+    answers(agent, "signed", helpers, {"statusCode": 200})
+    async with gateway(FUNCTIONS) as box:
+        urls = box.app._urls
+        box.app._urls = FunctionUrls(urls._front, urls._identity, gate=Gate())
+        assert (await box.client.post("/function-urls/signed/", content=b"signed")).status_code == 200
+        assert (await box.client.post("/function-urls/signed/", content=b"not")).status_code == 429
+    assert agent.seen[0].event["requestContext"]["authorizer"]["iam"] == {
+        "accessKey": "ESB1",
+        "accountId": "000000000000",
+        "callerId": "operator",
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": "arn:aws:iam::000000000000:user/operator",
+        "userId": "operator",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "expected"),
+    [
+        ("/function-urls/f/", b"box", True),
+        ("/", b"f.lambda-url.box", True),
+        ("/", b"f.lambda-urls.box", False),
+        ("/function-urls", b"box", False),
+    ],
+)
+def test_a_request_for_a_url_is_known_by_host_or_path(path, host, expected):
+    assert is_function_url({"path": path, "headers": [(b"accept", b"*"), (b"host", host)]}) is expected
+    assert is_function_url({"path": "/", "headers": []}) is False
