@@ -257,6 +257,7 @@ def processes(directory: Path, access_log: str, loop: str = "asyncio") -> Iterat
     environ = {
         **os.environ,
         "ESB_CONFIG_DIR": str(directory),
+        "ESB_GATEWAY_STATE_DIR": str(directory / "state"),
         "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
         "ESB_GATEWAY_PORT": str(gateway_port),
         "ESB_GATEWAY_ACCESS_LOG": access_log,

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from attrs import define, field, frozen
 from esb_gateway.app import Deps, Gateway, create_app
+from esb_gateway.async_invoke.event_store import open_store
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Box
@@ -248,7 +249,9 @@ async def running(
     config_dir: Path, agent: FakeAgent, log: FakeLog, *, deps: dict[str, object], settings: dict[str, object]
 ) -> AsyncIterator[RunningGateway]:
     settings.setdefault("drain_timeout", 1.0)
+    settings.setdefault("state_dir", config_dir.with_name(f"{config_dir.name}-state"))
     config = GatewayConfig(config_dir=config_dir, agent_address="fake", **settings)
+    deps.setdefault("store", open_store(config.state_dir))
     app = create_app(config, Deps(agent=agent, log=log, open_channel=agent.open_channel, **deps))
     transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 4711))
     async with (

@@ -3,12 +3,17 @@ from pathlib import Path
 import pytest
 from esb_gateway.config import ConfigError, read_config
 
-NEEDED = {"ESB_CONFIG_DIR": "/config", "ESB_AGENT_ADDRESS": "unix:/agent.sock"}
+NEEDED = {
+    "ESB_CONFIG_DIR": "/config",
+    "ESB_AGENT_ADDRESS": "unix:/agent.sock",
+    "ESB_GATEWAY_STATE_DIR": "/state",
+}
 
 
-def test_two_variables_are_enough():
+def test_three_variables_are_enough():
     config = read_config(NEEDED)
     assert (config.config_dir, config.agent_address) == (Path("/config"), "unix:/agent.sock")
+    assert config.state_dir == Path("/state")
     assert (config.host, config.port, config.owner_id, config.stage) == (
         "127.0.0.1",
         8080,
@@ -30,6 +35,9 @@ def test_every_setting_can_be_given():
             "ESB_GATEWAY_ACCESS_LOG": "off",
             "ESB_GATEWAY_LOG_LEVEL": "warning",
             "ESB_GATEWAY_EVENT_QUEUE": "5",
+            "ESB_GATEWAY_EVENT_RETRY_SECONDS": "0.5",
+            "ESB_GATEWAY_DEAD_LETTERS": "6",
+            "ESB_GATEWAY_SCHEDULE_GRACE": "7",
             "ESB_GATEWAY_DRAIN_TIMEOUT": "1.5",
             "ESB_GATEWAY_CLIENT_TIMEOUT": "7",
             "ESB_GATEWAY_MAX_WORKERS": "3",
@@ -42,6 +50,7 @@ def test_every_setting_can_be_given():
     limits = config.box.limits
     assert (config.host, config.port, config.owner_id, config.stage) == ("::1", 9000, "box-1", "test")
     assert (config.access_log, config.log_level, config.event_queue_limit) == (False, "warning", 5)
+    assert (config.event_retry_seconds, config.dead_letter_limit, config.schedule_grace) == (0.5, 6, 7)
     assert (config.drain_timeout, config.client_timeout) == (1.5, 7)
     assert (limits.max, limits.queue, limits.idle_timeout, limits.acquire_timeout) == (3, 4, 60, 2)
     assert config.box.arn("f") == "arn:aws:lambda:eu-west-1:000000000000:function:f"
@@ -63,6 +72,7 @@ def test_all_that_is_wrong_is_told_at_once():
         "ESB_GATEWAY_PORT: expected a port from 1 to 65535, found '70000'",
         "ESB_CONFIG_DIR: expected a value, found nothing",
         "ESB_AGENT_ADDRESS: expected a value, found nothing",
+        "ESB_GATEWAY_STATE_DIR: expected a value, found nothing",
         "ESB_GATEWAY_ACCESS_LOG: expected on or off, found 'yes'",
         "ESB_GATEWAY_LOG_LEVEL: expected debug or info or warning or error, found 'loud'",
         "ESB_GATEWAY_MAX_WORKERS: expected a whole number from 1, found '0'",

@@ -23,6 +23,7 @@ def test_wrong_settings_end_with_code_2_and_say_all_that_is_wrong():
         "esb-gateway: ESB_GATEWAY_PORT: expected a port from 1 to 65535, found 'http'",
         "esb-gateway: ESB_CONFIG_DIR: expected a value, found nothing",
         "esb-gateway: ESB_AGENT_ADDRESS: expected a value, found nothing",
+        "esb-gateway: ESB_GATEWAY_STATE_DIR: expected a value, found nothing",
     ]
 
 
@@ -31,14 +32,38 @@ def test_a_port_in_use_ends_with_code_4_and_one_line(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = run_main(ESB_CONFIG_DIR=str(tmp_path), ESB_AGENT_ADDRESS="unix:/x", ESB_GATEWAY_PORT=str(port))
+        done = run_main(
+            ESB_CONFIG_DIR=str(tmp_path),
+            ESB_AGENT_ADDRESS="unix:/x",
+            ESB_GATEWAY_STATE_DIR=str(tmp_path),
+            ESB_GATEWAY_PORT=str(port),
+        )
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == f"esb-gateway: 127.0.0.1:{port}: Address already in use\n"
 
 
 def test_a_host_that_is_no_address_ends_with_code_4(tmp_path):
     done = run_main(
-        ESB_CONFIG_DIR=str(tmp_path), ESB_AGENT_ADDRESS="unix:/x", ESB_GATEWAY_HOST="no.such.host.invalid"
+        ESB_CONFIG_DIR=str(tmp_path),
+        ESB_AGENT_ADDRESS="unix:/x",
+        ESB_GATEWAY_STATE_DIR=str(tmp_path),
+        ESB_GATEWAY_HOST="no.such.host.invalid",
     )
     assert done.returncode == 4
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_damaged_database_of_events_ends_with_code_4_and_is_left_as_it_is(tmp_path):
+    database = tmp_path / "events.db"
+    database.write_bytes(b"this is no database" * 100)
+    done = run_main(
+        ESB_CONFIG_DIR=str(tmp_path),
+        ESB_AGENT_ADDRESS="unix:/x",
+        ESB_GATEWAY_STATE_DIR=str(tmp_path),
+        ESB_GATEWAY_PORT="8089",
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith(
+        f"esb-gateway: {database}: can't be read: file is not a database; put a copy"
+    )
+    assert database.read_bytes() == b"this is no database" * 100

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import boto3
 import grpc.aio
+import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -35,6 +36,7 @@ class Stubs:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.seen: list[str] = []
+        self.bodies: list[bytes] = []
         self.release_slow = threading.Event()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -74,6 +76,7 @@ class Stubs:
 
     async def _answer(self, name: str, body: bytes, writer: asyncio.StreamWriter) -> None:
         self.seen.append(name)
+        self.bodies.append(body)
         headers, answer = "", body
         if name == "fail":
             headers, answer = (
@@ -141,16 +144,21 @@ class Box:
         (directory / "routing.yml").write_text(json.dumps({"routes": ROUTES}))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        environ = {
+        self.environ = {
             **os.environ,
             "ESB_CONFIG_DIR": str(directory),
             "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
             "ESB_GATEWAY_PORT": str(self.port),
+            "ESB_GATEWAY_STATE_DIR": f"{directory}/state",
             **settings,
         }
         self.log = directory / "gateway.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "esb_gateway"], env=environ, stderr=log)
+        self.start()
+
+    def start(self, *wrapper: str) -> None:
+        command = [*wrapper, sys.executable, "-m", "esb_gateway"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environ, stderr=log)
         self.wait_for(self.healthy)
 
     def wait_for(self, check, within: float = 20.0) -> None:
@@ -365,5 +373,74 @@ def test_a_stop_by_signal_answers_calls_in_flight_and_leaves_or_ends_all_workers
         lines = [json.loads(line) for line in box.log.read_text().splitlines()]
         assert lines[-1]["event"] == "stopped"
         assert [line["status"] for line in lines if line.get("function") == "slow"] == [200]
+    finally:
+        box.close()
+
+
+def send_events(box: Box, worker: int, accepted: list[bytes]) -> None:
+    """Send events, one after the other, until nobody answers any more; `accepted` are those answered 202."""
+    path = f"{box.url}/2015-03-31/functions/echo/invocations"
+    with httpx.Client(headers={"x-amz-invocation-type": "Event"}, timeout=10) as client:
+        for number in range(100_000):
+            body = b'"%d-%d"' % (worker, number)
+            try:
+                if client.post(path, content=body).status_code == 202:
+                    accepted.append(body)
+            except httpx.TransportError:
+                return
+
+
+def test_every_accepted_event_is_delivered_though_the_gateway_is_killed_under_load(tmp_path):
+    box = Box(tmp_path)
+    try:
+        for _ in range(2):
+            accepted: list[bytes] = []
+            box.stubs.bodies.clear()
+            senders = [threading.Thread(target=send_events, args=(box, n, accepted)) for n in range(4)]
+            for sender in senders:
+                sender.start()
+            box.wait_for(lambda accepted=accepted: len(accepted) > 200)
+            box.process.kill()
+            for sender in senders:
+                sender.join()
+            box.process.wait()
+            box.start()
+            box.wait_for(lambda accepted=accepted: set(accepted) <= set(box.stubs.bodies))
+            box.wait_for(lambda: box.metric("esb_gateway_events_pending") == 0)
+    finally:
+        box.close()
+
+
+def test_a_stop_leaves_what_was_not_begun_for_the_next_start(tmp_path):
+    box = Box(tmp_path, ESB_GATEWAY_DRAIN_TIMEOUT="0.2")
+    try:
+        path = f"{box.url}/2015-03-31/functions/slow/invocations"
+        for number in range(5):
+            sent = httpx.post(path, content=b"%d" % number, headers={"x-amz-invocation-type": "Event"})
+            assert sent.status_code == 202
+        box.process.terminate()
+        assert box.process.wait(20) == 0
+        box.stubs.release_slow.set()
+        box.stubs.bodies.clear()
+        box.start()
+        box.wait_for(lambda: {b"%d" % number for number in range(5)} <= set(box.stubs.bodies))
+    finally:
+        box.close()
+
+
+def test_a_full_disk_is_told_and_never_accepted(tmp_path):
+    box = Box(tmp_path)
+    try:
+        box.process.terminate()
+        box.process.wait(20)
+        box.start("bash", "-c", 'ulimit -f 400 && exec "$0" "$@"')
+        path = f"{box.url}/2015-03-31/functions/echo/invocations"
+        event = {"x-amz-invocation-type": "Event"}
+        full = httpx.post(path, content=b'"' + b"x" * 1_000_000 + b'"', headers=event)
+        assert (full.status_code, full.headers["x-amzn-errortype"]) == (500, "ServiceException")
+        assert "could not be stored" in full.json()["Message"]
+        assert httpx.post(path, content=b"1", headers=event).status_code == 202
+        box.wait_for(lambda: b"1" in box.stubs.bodies)
+        assert all(len(body) < 1_000_000 for body in box.stubs.bodies)
     finally:
         box.close()

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esb_gateway.access_log import AccessLog, Log
 from esb_gateway.async_invoke.delivery import Delivery
-from esb_gateway.async_invoke.event_queue import MemoryEventQueue
+from esb_gateway.async_invoke.durable_queue import DurableEventQueue
+from esb_gateway.async_invoke.event_store import EventStore
 from esb_gateway.background import Background
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
@@ -51,10 +52,14 @@ _FIRST_LOOK_SECONDS = 2.0
 
 @frozen
 class Deps:
-    """The world as the gateway sees it; tests bring their own. `middleware` runs before every endpoint."""
+    """The world as the gateway sees it; tests bring their own. `middleware` runs before every endpoint.
+
+    The store is closed when the gateway stops.
+    """
 
     agent: Agent
     log: Log
+    store: EventStore
     clock: Clock = field(factory=Clock)
     access_stream: BinaryIO | None = None
     open_channel: Callable[[str], Channel] = WorkerChannel
@@ -108,18 +113,28 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
     fleet = Fleet(config.box, tools, stats)
     served = Served(Deployment(config.box))
     invoker = Invoker(deps.clock)
-    delivery = Delivery(served, invoker, deps.log)
-    events = MemoryEventQueue(
-        delivery.deliver,
-        delivery.width,
+    events = DurableEventQueue(
+        deps.store,
+        Delivery(served, invoker),
         limit=config.event_queue_limit,
+        dead_letter_limit=config.dead_letter_limit,
+        retry_seconds=config.event_retry_seconds,
         stats=stats,
-        monotonic=deps.clock.monotonic,
+        clock=deps.clock,
+        ids=ids,
+        log=deps.log,
         background=background.start,
     )
-    scheduler = Scheduler(config.box, events, stats, deps.log, clock=deps.clock, ids=ids)
+    scheduler = Scheduler(
+        config.box, events, stats, deps.log, clock=deps.clock, ids=ids, grace=config.schedule_grace
+    )
+
+    def on_change(deployment: Deployment) -> None:
+        scheduler.adopt(deployment)
+        events.look_again()
+
     reloader = Reloader(
-        config.config_dir, config.box, fleet, served, stats=stats, log=deps.log, on_change=scheduler.adopt
+        config.config_dir, config.box, fleet, served, stats=stats, log=deps.log, on_change=on_change
     )
     access = AccessLog(deps.access_stream, deps.clock.now)
     front = Front(served=served, invoker=invoker, access=access, clock=deps.clock, ids=ids, log=deps.log)
@@ -127,19 +142,26 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        events.load()
         await reloader.check()
         # Who lives already is adopted before the first call comes; an agent that hangs must not keep us from
         # starting.
         with suppress(TimeoutError):
             await asyncio.wait_for(fleet.step(), _FIRST_LOOK_SECONDS)
         heartbeat = background.every(TEND_SECONDS, fleet.step)
-        loops = [background.every(POLL_SECONDS, reloader.check), background.every(0, scheduler.step)]
+        if events.start():
+            deps.log.info("events taken up", events=events.pending)
+        loops = [
+            background.every(POLL_SECONDS, reloader.check),
+            background.every(0, scheduler.step),
+            background.every(0, events.step),
+        ]
         yield
         for loop in loops:
             loop.cancel()
         left = await events.drain(config.drain_timeout)
         if left:
-            deps.log.error("events lost at stop", events=left)
+            deps.log.info("events left for the next start", events=left)
         heartbeat.cancel()
         fleet.close(keep=config.keep_workers)
         await background.settle(_SETTLE_SECONDS)

@@ -35,6 +35,7 @@ class GatewayConfig:
 
     config_dir: Path
     agent_address: str
+    state_dir: Path
     host: str = "127.0.0.1"
     port: int = 8080
     owner_id: str = "esb-gateway"
@@ -42,6 +43,9 @@ class GatewayConfig:
     access_log: bool = True
     log_level: str = "info"
     event_queue_limit: int = 10_000
+    event_retry_seconds: float = 60.0
+    dead_letter_limit: int = 10_000
+    schedule_grace: float = 300.0
     drain_timeout: float = 30.0
     client_timeout: float = CLIENT_TIMEOUT
     keep_workers: bool = True
@@ -85,6 +89,7 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
     config = GatewayConfig(
         config_dir=Path(reader.text("ESB_CONFIG_DIR")),
         agent_address=reader.text("ESB_AGENT_ADDRESS"),
+        state_dir=Path(reader.text("ESB_GATEWAY_STATE_DIR")),
         host=host,
         port=port,
         owner_id=reader.text("ESB_OWNER_ID", "esb-gateway"),
@@ -92,6 +97,11 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
         access_log=reader.parsed("ESB_GATEWAY_ACCESS_LOG", True, _switch, "on or off"),
         log_level=reader.parsed("ESB_GATEWAY_LOG_LEVEL", "info", _level, " or ".join(_LOG_LEVELS)),
         event_queue_limit=reader.parsed("ESB_GATEWAY_EVENT_QUEUE", 10_000, _whole, "a whole number from 1"),
+        event_retry_seconds=reader.parsed(
+            "ESB_GATEWAY_EVENT_RETRY_SECONDS", 60.0, _seconds, "seconds from 0"
+        ),
+        dead_letter_limit=reader.parsed("ESB_GATEWAY_DEAD_LETTERS", 10_000, _whole, "a whole number from 1"),
+        schedule_grace=reader.parsed("ESB_GATEWAY_SCHEDULE_GRACE", 300.0, _seconds, "seconds from 0"),
         drain_timeout=reader.parsed("ESB_GATEWAY_DRAIN_TIMEOUT", 30.0, _seconds, "seconds from 0"),
         client_timeout=reader.parsed(
             "ESB_GATEWAY_CLIENT_TIMEOUT", CLIENT_TIMEOUT, _positive_seconds, "seconds above 0"

@@ -1,6 +1,6 @@
 """Process start: settings from the environment, the listening socket, uvicorn, and an exit code.
 
-0 stopped as asked, 2 wrong settings, 4 the world failed (the port is in use).
+0 stopped as asked, 2 wrong settings, 4 the world failed (the port is in use, the events can't be read).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import uvloop
 
 from esb_gateway.access_log import Log
 from esb_gateway.app import Deps, create_app
+from esb_gateway.async_invoke.event_store import EventStore, StoreError, open_store
 from esb_gateway.config import ConfigError, GatewayConfig, read_config
 from esb_gateway.http_server import GatewayProtocol
 from esb_gateway.logs import configure_logging
@@ -46,20 +47,26 @@ def run(environ: Mapping[str, str]) -> int:
     except OSError as error:
         print(f"esb-gateway: {config.host}:{config.port}: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - one line a person reads
         return 4
+    try:
+        store = open_store(config.state_dir)
+    except StoreError as error:
+        listener.close()
+        print(f"esb-gateway: {error}", file=sys.stderr)  # noqa: T201 - one line a person reads
+        return 4
     # uvicorn handles these while it serves and raises them once more when it is done: a stop that was asked
     # for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     _tune_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, listener, log))
+        runner.run(_serve(config, listener, store, log))
     return 0
 
 
-async def _serve(config: GatewayConfig, listener: socket.socket, log: Log) -> None:
+async def _serve(config: GatewayConfig, listener: socket.socket, store: EventStore, log: Log) -> None:
     agent = GrpcAgent(config.agent_address, config.owner_id)
     stream = sys.stderr.buffer if config.access_log else None
-    app = create_app(config, Deps(agent=agent, log=log, access_stream=stream))
+    app = create_app(config, Deps(agent=agent, log=log, store=store, access_stream=stream))
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -26,12 +26,15 @@ _PER_FUNCTION = (
     ("cold_starts", "Workers started because a call waited."),
     ("workers_lost", "Workers that ended in or between calls without being asked to."),
 )
+_EVENT_OUTCOMES = ("accepted", "delivered", "failed", "retried", "dead")
 _OVERALL = (
     ("reloads", "Generations taken into service."),
     ("reload_failures", "Generations refused."),
     ("events_accepted", "Invocations accepted for later."),
     ("events_delivered", "Accepted invocations that reached their function."),
-    ("events_dropped", "Accepted invocations given up."),
+    ("events_retried", "Times that an accepted invocation was put off to be tried again."),
+    ("events_dead", "Accepted invocations given up and kept as dead letters."),
+    ("event_store_failures", "Times that the database of accepted invocations took no write."),
     ("schedules_fired", "Schedules that came due and were fired."),
     ("schedules_missed", "Schedules that came due and were passed over."),
 )
@@ -63,6 +66,7 @@ class GatewayCollector(Collector):
         for name, text in _OVERALL:
             yield CounterMetricFamily(f"esb_gateway_{name}", text, value=getattr(self._stats, name))
         yield from self._pools()
+        yield from self._events_of_functions()
 
     def _pools(self) -> Iterator[Metric]:
         workers = GaugeMetricFamily("esb_gateway_workers", "Workers now.", labels=["function", "state"])
@@ -79,11 +83,33 @@ class GatewayCollector(Collector):
         yield GaugeMetricFamily(
             "esb_gateway_pools_draining", "Pools of earlier generations.", value=len(self._fleet.draining)
         )
+
+    def _events_of_functions(self) -> Iterator[Metric]:
+        events = self._events
         yield GaugeMetricFamily(
-            "esb_gateway_events_pending",
-            "Accepted invocations not yet delivered.",
-            value=self._events.pending,
+            "esb_gateway_events_pending", "Accepted invocations not yet delivered.", value=events.pending
         )
+        yield GaugeMetricFamily(
+            "esb_gateway_events_oldest_age_seconds", "Age of the oldest of them.", value=events.oldest_age
+        )
+        outcomes = CounterMetricFamily(
+            "esb_gateway_function_events",
+            "Accepted invocations of the function, by what became of them.",
+            labels=["function", "outcome"],
+        )
+        for function, stats in self._stats.functions.items():
+            for outcome in _EVENT_OUTCOMES:
+                count = getattr(stats, f"events_{outcome}")
+                if count:
+                    outcomes.add_metric([function, outcome], count)
+        waiting = GaugeMetricFamily(
+            "esb_gateway_function_events_pending",
+            "Accepted invocations of the function not yet delivered.",
+            labels=["function"],
+        )
+        for function, number in events.pending_by_function().items():
+            waiting.add_metric([function], number)
+        yield from (outcomes, waiting)
 
 
 class MetricsEndpoint:

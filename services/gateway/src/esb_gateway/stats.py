@@ -22,6 +22,11 @@ class FunctionStats:
     workers_lost: int = 0
     adopted: int = 0
     resumes: int = 0
+    events_accepted: int = 0
+    events_delivered: int = 0
+    events_failed: int = 0
+    events_retried: int = 0
+    events_dead: int = 0
     duration_sum: float = 0.0
     buckets: list[int] = field(factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
 
@@ -47,7 +52,9 @@ class GatewayStats:
     reload_failures: int = 0
     events_accepted: int = 0
     events_delivered: int = 0
-    events_dropped: int = 0
+    events_retried: int = 0
+    events_dead: int = 0
+    event_store_failures: int = 0
     schedules_fired: int = 0
     schedules_missed: int = 0
     functions: dict[str, FunctionStats] = field(factory=dict)

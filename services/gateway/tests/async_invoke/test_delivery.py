@@ -1,24 +1,17 @@
+import pytest
 from esb_gateway.async_invoke.delivery import Delivery
-from esb_gateway.async_invoke.event_queue import QueuedEvent
+from esb_gateway.async_invoke.event_store import StoredEvent
+from esb_gateway.async_invoke.failures import Rules
 from esb_gateway.clock import Clock
 from esb_gateway.deployment import Box, Deployment, Served
-from esb_gateway.workers.invoker import Call, Invoker
+from esb_gateway.errors import UnknownFunctionError
+from esb_gateway.workers.invoker import Invoker
 
 
-async def test_an_event_for_a_function_that_is_gone_is_dropped_and_logged(log):
-    delivery = Delivery(Served(Deployment(Box())), Invoker(Clock()), log)
-    await delivery.deliver(QueuedEvent("gone", Call("r", "t", "", b"{}"), 0.0))
-    assert log.events() == ["event dropped"]
-    assert delivery.width("gone") == 1
-
-
-async def test_a_functions_error_counts_as_delivered_and_is_logged(gateway, agent, helpers):
-    async def fail(seen):
-        return helpers.answer({"errorType": "KeyError"}, error="Unhandled")
-
-    agent.handlers["f"] = fail
-    async with gateway({"f": {"image": "x"}}) as box:
-        await box.invoke("f", {}, X_Amz_Invocation_Type="Event")
-        await helpers.eventually(lambda: "event delivered" in box.log.events())
-        fields = dict(box.log.lines)["event delivered"]
-    assert fields["error"] == '{"errorType": "KeyError"}'
+async def test_events_of_a_function_that_is_gone_are_kept_for_its_return():
+    delivery = Delivery(Served(Deployment(Box())), Invoker(Clock()))
+    assert delivery.width("gone") == 0
+    assert delivery.rules("gone") == Rules(max_age=21600.0, max_retries=2, on_failure="")
+    assert delivery.arn("gone") == "arn:aws:lambda:us-east-1:000000000000:function:gone:$LATEST"
+    with pytest.raises(UnknownFunctionError):
+        await delivery.run(StoredEvent(1, "r", "gone", None, "t", "", 0.0), b"{}", 1.0)

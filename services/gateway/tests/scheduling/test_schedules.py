@@ -11,7 +11,10 @@ def schedule(expression: str = "rate(1 minute)", function: str = "f", input: str
 
 
 def fired(book: ScheduleBook, now: float) -> list[float]:
-    return [firing.time for firing in book.take_due(now).firings]
+    firings = book.due(now).firings
+    for firing in firings:
+        book.settle(firing)
+    return [firing.time for firing in firings]
 
 
 def test_a_new_schedule_starts_with_its_next_time():
@@ -52,12 +55,43 @@ def test_a_changed_expression_or_input_is_another_schedule():
     assert len(book) == 3
 
 
-def test_times_missed_by_more_than_a_minute_are_passed_over_once():
+def test_of_missed_times_the_latest_fires_unless_it_is_too_old():
+    book = ScheduleBook(grace=300.0)
+    book.replace([schedule(), schedule("rate(1 day)")], 0.0)
+    due = book.due(2 * 86400.0 + 1000.0)
+    assert [(f.schedule.expression, f.time) for f in due.firings] == [("rate(1 minute)", 173760.0)]
+    assert [(f.schedule.expression, f.time) for f in due.missed] == [
+        ("rate(1 minute)", 60.0),
+        ("rate(1 day)", 86400.0),
+    ]
+    book.settle(due.firings[0])
+    assert book.next_time() == 173820.0
+
+
+def test_a_restart_goes_on_where_the_earlier_run_was():
+    daily = schedule("rate(1 day)")
+    book = ScheduleBook(grace=300.0)
+    assert book.replace([daily], 86400.0 * 3 + 100, {daily.key: 86400.0 * 2}) == {daily.key: 86400.0 * 2}
+    assert fired(book, 86400.0 * 3 + 100) == [86400.0 * 3]
+    book = ScheduleBook(grace=300.0)
+    book.replace([daily], 86400.0 * 3 + 100, {daily.key: 86400.0 * 3})
+    assert fired(book, 86400.0 * 3 + 100) == []
+
+
+def test_what_was_not_taken_stays_due():
     book = ScheduleBook()
-    book.replace([schedule()], 0.0)
-    due = book.take_due(1000.0)
-    assert ([f.time for f in due.firings], [f.time for f in due.missed]) == ([], [60.0])
-    assert book.next_time() == 1020.0
+    book.replace([schedule()], 90.0)
+    assert [firing.time for firing in book.due(120.0).firings] == [120.0]
+    assert [firing.time for firing in book.due(121.0).firings] == [120.0]
+    assert fired(book, 122.0) == [120.0]
+    assert fired(book, 123.0) == []
+
+
+def test_a_clock_that_was_wrong_by_years_does_not_silence_a_schedule():
+    book = ScheduleBook()
+    book.replace([schedule()], 4e9)
+    assert book.due(1e9).firings == ()
+    assert fired(book, 1e9 + 60) == [1e9 + 20]
 
 
 def test_a_clock_set_back_does_not_fire_again():

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-from esb_gateway.access_log import Log
-from esb_gateway.async_invoke.event_queue import MAX_AGE_SECONDS, QueuedEvent
+from typing import Protocol
+
+from esb_gateway.async_invoke.event_store import StoredEvent
+from esb_gateway.async_invoke.failures import Rules, rules_of
 from esb_gateway.deployment import Served
-from esb_gateway.workers.invoker import Invoker
+from esb_gateway.errors import UnknownFunctionError
+from esb_gateway.workers.invoker import Answer, Invoker
 
 
-class Delivery:
-    """Runs events one by one; the queue decides when."""
+class Runner(Protocol):
+    """What the queue needs of the rest of the gateway."""
 
-    def __init__(self, served: Served, invoker: Invoker, log: Log) -> None:
-        self._served = served
-        self._invoker = invoker
-        self._log = log
-
-    async def deliver(self, event: QueuedEvent) -> None:
-        """Invoke the function and log how it went; its own failure counts as delivered.
+    async def run(self, event: StoredEvent, body: bytes, patience: float) -> Answer:
+        """Invoke the function, waiting `patience` seconds for a worker; its own failure is an Answer.
 
         Raises:
             CallError: the box could not run it; worth another try.
         """
+
+    def width(self, function: str) -> int:
+        """Return how many events of a function may run at once; 0: none now, they are kept."""
+
+    def rules(self, function: str) -> Rules:
+        """Return what holds for a function's events now."""
+
+    def arn(self, function: str) -> str:
+        """Return the ARN of a function, deployed or not."""
+
+
+class Delivery:
+    """`Runner` over the served deployment."""
+
+    def __init__(self, served: Served, invoker: Invoker) -> None:
+        self._served = served
+        self._invoker = invoker
+
+    async def run(self, event: StoredEvent, body: bytes, patience: float) -> Answer:
+        """Invoke the function."""
         target = self._served.current.targets.get(event.function)
         if target is None:
-            self._log.warning("event dropped", function=event.function, request_id=event.call.request_id)
-            return
-        answer = await self._invoker.invoke(
-            target, event.call, qualifier=event.qualifier, patience=MAX_AGE_SECONDS
-        )
-        write = self._log.info if answer.function_error is None else self._log.warning
-        write(
-            "event delivered",
-            function=event.function,
-            request_id=event.call.request_id,
-            trace_id=event.call.trace,
-            error=None if answer.function_error is None else answer.body[:500].decode("utf-8", "replace"),
+            raise UnknownFunctionError(f"Function not found: {self.arn(event.function)}")
+        return await self._invoker.invoke(
+            target, event.call(body), qualifier=event.qualifier, patience=patience
         )
 
     def width(self, function: str) -> int:
-        """Return how many events of a function may run at once: as many as it may have workers."""
+        """As many as it may have workers; none while it is not deployed."""
         target = self._served.current.targets.get(function)
-        return target.pool.limits.max if target else 1
+        return target.pool.limits.max if target else 0
+
+    def rules(self, function: str) -> Rules:
+        """Return the function's `async_invoke`; AWS's defaults while it is not deployed."""
+        written = self._served.current.written.functions.get(function)
+        return rules_of(written.async_invoke) if written and written.async_invoke else Rules()
+
+    def arn(self, function: str) -> str:
+        """Return the ARN of `$LATEST`, which is what runs."""
+        return f"{self._served.current.arn_of(function)}:$LATEST"

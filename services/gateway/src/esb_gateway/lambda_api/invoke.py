@@ -34,8 +34,8 @@ class Invoke:
         kind = invocation_type(request, (SYNC, EVENT, DRY_RUN))
         call = await read_call(request, kind)
         if kind == EVENT:
-            now = self._front.clock.monotonic()
-            self._events.put(QueuedEvent(target.name, call, now, named.qualifier))
+            now = self._front.clock.now()
+            await self._events.accept(QueuedEvent(target.name, call, now, named.qualifier))
             return Reply(202, [], b"")
         if kind == DRY_RUN:
             return Reply(204, [], b"")

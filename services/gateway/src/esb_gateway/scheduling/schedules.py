@@ -1,23 +1,28 @@
 """The schedules of a generation: what is due when, and what the function gets.
 
-Rules. A time fires once: what has fired, or was passed over, stays so across reloads. A schedule that a new
-generation brings starts with its next time; one that it keeps goes on where it was. Times that passed while
-the box was down, asleep or stuck for more than a minute are not made up for. Runs may overlap: a run doesn't
-wait for the one before it.
+Rules. A time fires once: up to which moment a schedule's times are done is on disk, so that neither a
+reload nor a restart nor a clock set back (by less than a day) fires one again. A schedule that a new
+generation brings, or enables, starts with its next time; one that it keeps goes on where it was. Of the times
+that passed while the box was down, asleep or its disk full, the latest one fires, once, when it is at most
+`grace` seconds old; the others are missed. Runs may overlap: a run doesn't wait for the one before it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 
 import orjson
-from attrs import frozen
+from attrs import define, frozen
 
+from esb_gateway.async_invoke.event_store import CLOCK_SLIP_SECONDS
 from esb_gateway.scheduling.cron import Times
 
-LATE_SECONDS = 60.0
+GRACE_SECONDS = 300.0
 
 
 @frozen
@@ -28,11 +33,14 @@ class Schedule:
     expression: str
     times: Times
     input: str | None = None
+    timezone: str = ""
+    name: str = ""
 
-    @property
-    def key(self) -> tuple[str, str, str | None]:
-        """What makes it the same schedule in the next generation."""
-        return (self.function, self.expression, self.input)
+    @cached_property
+    def key(self) -> str:
+        """What makes it the same schedule in the next generation, and after a restart."""
+        parts = json.dumps([self.expression, self.input, self.timezone, self.name]).encode()
+        return f"{self.function}/{hashlib.sha256(parts).hexdigest()[:24]}"
 
 
 @frozen
@@ -45,53 +53,90 @@ class Firing:
 
 @frozen
 class Due:
-    """What `take_due` found: to be fired now, and passed over because it is too late."""
+    """What `due` found: to be fired now, and the first time of each schedule that is passed over."""
 
     firings: tuple[Firing, ...]
     missed: tuple[Firing, ...]
 
 
+@define
+class _Page:
+    schedule: Schedule
+    done: float
+    due: float | None
+
+
 class ScheduleBook:
     """Knows the next time of each schedule. Does no waiting; times are seconds since the epoch."""
 
-    def __init__(self) -> None:
-        self._next: dict[tuple[str, str, str | None], tuple[Schedule, float | None]] = {}
+    def __init__(self, grace: float = GRACE_SECONDS) -> None:
+        self._grace = grace
+        self._pages: dict[str, _Page] = {}
 
     def __len__(self) -> int:
-        return len(self._next)
+        return len(self._pages)
 
-    def replace(self, schedules: Iterable[Schedule], now: float) -> None:
-        """Take over the schedules of a new generation."""
-        before, self._next = self._next, {}
+    def replace(
+        self, schedules: Iterable[Schedule], now: float, stored: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Take over the schedules of a new generation; return up to which moment each one's times are done.
+
+        `stored` has those moments from an earlier run.
+        """
+        before, self._pages = self._pages, {}
         for schedule in schedules:
             known = before.get(schedule.key)
-            due = known[1] if known else schedule.times.next_after(now)
-            self._next[schedule.key] = (schedule, due)
+            done = known.done if known else (stored or {}).get(schedule.key, now)
+            due = known.due if known else schedule.times.next_after(done)
+            self._pages[schedule.key] = _Page(schedule, done, due)
+        return {key: page.done for key, page in self._pages.items()}
 
     def next_time(self) -> float | None:
         """Return when the next schedule is due."""
-        return min((due for _, due in self._next.values() if due is not None), default=None)
+        return min((page.due for page in self._pages.values() if page.due is not None), default=None)
 
-    def take_due(self, now: float) -> Due:
-        """Return what has become due, each schedule at most once, and move those schedules on."""
+    def due(self, now: float) -> Due:
+        """Return what has become due, each schedule at most once. Firings stay due until `settle`."""
         firings: list[Firing] = []
         missed: list[Firing] = []
-        for key, (schedule, due) in self._next.items():
-            if due is None or due > now:
+        for page in self._pages.values():
+            if page.done > now + CLOCK_SLIP_SECONDS:  # the clock was wrong before
+                page.done, page.due = now, page.schedule.times.next_after(now)
+            if page.due is None or page.due > now:
                 continue
-            (firings if now - due <= LATE_SECONDS else missed).append(Firing(schedule, due))
-            self._next[key] = (schedule, schedule.times.next_after(max(now, due)))
+            first, page.due = page.due, self._latest(page, page.due, now)
+            if first != page.due:
+                missed.append(Firing(page.schedule, first))
+            if page.due is not None and page.due <= now:
+                firings.append(Firing(page.schedule, page.due))
         return Due(tuple(firings), tuple(missed))
+
+    def settle(self, firing: Firing) -> None:
+        """A time is done; go on to the next."""
+        page = self._pages.get(firing.schedule.key)
+        if page is not None and page.due == firing.time:
+            page.done, page.due = firing.time, page.schedule.times.next_after(firing.time)
+
+    def _latest(self, page: _Page, due: float, now: float) -> float | None:
+        """The last time up to `now` that is not too old, else the next one."""
+        times = page.schedule.times
+        found = due if now - due <= self._grace else times.next_after(now - self._grace)
+        while found is not None and found <= now:
+            following = times.next_after(found)
+            if following is None or following > now:
+                break
+            found = following
+        return found
 
 
 def event_payload(
     firing: Firing, *, region: str, account: str, new_id: Callable[[], str] = lambda: str(uuid.uuid4())
 ) -> bytes:
     """Return what the function gets: its `input`, or the event that EventBridge sends for a schedule."""
-    if firing.schedule.input is not None:
-        return firing.schedule.input.encode()
+    schedule = firing.schedule
+    if schedule.input is not None:
+        return schedule.input.encode()
     moment = datetime.fromtimestamp(firing.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    rule = f"arn:aws:events:{region}:{account}:rule/{firing.schedule.function}"
     event = {
         "version": "0",
         "id": new_id(),
@@ -100,7 +145,7 @@ def event_payload(
         "account": account,
         "time": moment,
         "region": region,
-        "resources": [rule],
+        "resources": [f"arn:aws:events:{region}:{account}:rule/{schedule.name or schedule.function}"],
         "detail": {},
     }
     return orjson.dumps(event)

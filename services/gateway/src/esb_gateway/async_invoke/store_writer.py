@@ -1,0 +1,95 @@
+"""The one thread that touches the database: everything asked for while it commits goes into the next commit.
+
+do(work) ─▶ line ─▶ thread: BEGIN, all that is there, COMMIT (one write-through for all) ─▶ futures
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from esb_gateway.async_invoke.event_store import EventStore
+
+_T = TypeVar("_T")
+_MOST_AT_ONCE = 256
+
+
+@frozen
+class _Job:
+    work: Callable[[EventStore], Any]
+    future: asyncio.Future[Any]
+
+
+class StoreWriter:
+    """Runs work on the store, in the order it was asked for; started by the first `do`."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def do(self, work: Callable[[EventStore], _T]) -> asyncio.Future[_T]:
+        """Do `work` in a transaction with others; the future is done when that is on disk, or failed."""
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise sqlite3.ProgrammingError("the store is closed")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(loop,), name="events", daemon=True)
+            self._thread.start()
+        future: asyncio.Future[_T] = loop.create_future()
+        self._jobs.put(_Job(work, future))
+        return future
+
+    async def close(self) -> None:
+        """Finish what was asked for and close the store; what comes later raises sqlite3.ProgrammingError."""
+        self._closed = True
+        if self._thread is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+        self._store.close()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            first = self._jobs.get()
+            if first is None:
+                return
+            jobs, last = [first], False
+            while len(jobs) < _MOST_AT_ONCE:
+                try:
+                    job = self._jobs.get_nowait()
+                except Empty:
+                    break
+                if job is None:
+                    last = True
+                    break
+                jobs.append(job)
+            loop.call_soon_threadsafe(_tell, jobs, self._do(jobs))
+            if last:
+                return
+
+    def _do(self, jobs: list[_Job]) -> list[Any]:
+        """Results, or the exceptions in their place. When one job fails, each is done again on its own."""
+        store = self._store
+        try:
+            return store.together(lambda: [job.work(store) for job in jobs])
+        except Exception as error:  # noqa: BLE001 - the outermost point of this thread; whoever asked gets it
+            if len(jobs) == 1:
+                return [error]
+        return [self._do([job])[0] for job in jobs]
+
+
+def _tell(jobs: list[_Job], results: list[Any]) -> None:
+    for job, result in zip(jobs, results, strict=True):
+        if job.future.done():  # cancelled: nobody waits for it any more
+            continue
+        if isinstance(result, Exception):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
