@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from esb_agent.address import TcpAddress, TlsFiles, UnixAddress
 from esb_agent.config import parse_config
 from esb_agent.errors import ConfigError
 
@@ -16,10 +17,11 @@ GOOD = {
 
 def test_the_least_there_must_be():
     config = parse_config(GOOD, sys.executable)
-    assert config.socket == Path("/run/esb/agent.sock")
+    assert config.address == UnixAddress(Path("/run/esb/agent.sock"))
     assert config.process.layout == Path("/var/lib/images")
     assert config.process.python == sys.executable
     assert (config.process.init_seconds, config.process.fork, config.metrics_port) == (10, True, 0)
+    assert config.owner_grace == 60
 
 
 def test_everything_can_be_set():
@@ -49,6 +51,10 @@ def test_everything_can_be_set():
         ("ESB_AGENT_ADDRESS", ""),
         ("ESB_AGENT_ADDRESS", "127.0.0.1:50051"),
         ("ESB_AGENT_ADDRESS", "unix:relative.sock"),
+        ("ESB_AGENT_ADDRESS", "tcp:7443"),
+        ("ESB_AGENT_ADDRESS", "tcp:host:0"),
+        ("ESB_AGENT_ADDRESS", "tcp:host:http"),
+        ("ESB_AGENT_OWNER_GRACE", "-1"),
         ("ESB_AGENT_STATE_DIR", ""),
         ("ESB_AGENT_STATE_DIR", "relative"),
         ("ESB_IMAGE_LAYOUT", ""),
@@ -74,3 +80,24 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value):
 def test_a_socket_path_over_the_kernels_limit_is_refused():
     with pytest.raises(ConfigError, match="at most 107"):
         parse_config({**GOOD, "ESB_AGENT_ADDRESS": "unix:/" + "x" * 200}, sys.executable)
+
+
+TLS = {"ESB_AGENT_TLS_CERT": "/c/a.crt", "ESB_AGENT_TLS_KEY": "/c/a.key", "ESB_AGENT_TLS_CA": "/c/ca.crt"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "agent.box", "[::1]"])
+def test_a_tcp_address_comes_with_its_certificates(host):
+    config = parse_config({**GOOD, **TLS, "ESB_AGENT_ADDRESS": f"tcp:{host}:7443"}, sys.executable)
+    files = TlsFiles(certificate=Path("/c/a.crt"), key=Path("/c/a.key"), authority=Path("/c/ca.crt"))
+    assert config.address == TcpAddress(host, 7443, files)
+    assert str(config.address) == f"tcp:{host}:7443"
+
+
+def test_a_tcp_address_without_certificates_is_refused_unless_they_are_switched_off_by_name():
+    tcp = {**GOOD, "ESB_AGENT_ADDRESS": "tcp:127.0.0.1:7443"}
+    with pytest.raises(ConfigError, match="ESB_AGENT_TLS_KEY, ESB_AGENT_TLS_CA: expected the path"):
+        parse_config({**tcp, "ESB_AGENT_TLS_CERT": "/c/a.crt"}, sys.executable)
+    with pytest.raises(ConfigError, match="ESB_AGENT_TLS: expected off-trusted-network or nothing"):
+        parse_config({**tcp, "ESB_AGENT_TLS": "off"}, sys.executable)
+    off = parse_config({**tcp, "ESB_AGENT_TLS": "off-trusted-network"}, sys.executable)
+    assert off.address == TcpAddress("127.0.0.1", 7443, None)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from esb_agent.errors import (
     BadRequestError,
+    DriverError,
     InitFailedError,
     NotOwnerError,
     StoppingError,
@@ -12,7 +13,8 @@ from esb_agent.errors import (
     WorkerNotFoundError,
 )
 from esb_agent.fleet import Fleet, check_identity, check_spec
-from esb_agent.model import FunctionSpec, Identity
+from esb_agent.model import FunctionSpec, Identity, WorkerState
+from esb_agent.tally import Tally
 from esb_agent.testing import FakeDriver
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +164,100 @@ async def test_who_waited_while_the_agent_was_stopped_gets_no_worker(fleet, driv
     with pytest.raises(StoppingError):
         await second
     assert driver.workers == {}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class TestOwnersThatAreGone:
+    @pytest.fixture
+    def clock(self):
+        return Clock()
+
+    @pytest.fixture
+    def fleet(self, driver, clock):
+        return Fleet(driver, Tally(), grace_seconds=60, clock=clock)
+
+    async def test_their_workers_are_ended_and_others_are_not(self, fleet, driver, clock):
+        await fleet.ensure(MINE, SPEC)
+        await fleet.ensure(Identity(owner_id="other", worker_id="w2"), SPEC)
+        clock.now = 61.0
+        await fleet.list_workers("me")
+        await fleet.collect()
+        assert list(driver.workers) == ["w1"]
+        assert fleet._tally.collected == 1
+
+    @pytest.mark.parametrize("ask", ["list_workers", "health"])
+    async def test_any_request_renews(self, fleet, driver, clock, ask):
+        await fleet.ensure(MINE, SPEC)
+        for _ in range(5):
+            clock.now += 50
+            await getattr(fleet, ask)("me")
+            await fleet.collect()
+        assert list(driver.workers) == ["w1"]
+
+    async def test_a_call_in_flight_is_waited_for(self, fleet, driver, clock):
+        await fleet.ensure(MINE, SPEC)
+        driver.workers["w1"].state = WorkerState.BUSY
+        clock.now = 61.0
+        await fleet.collect()
+        assert list(driver.workers) == ["w1"]
+        driver.workers["w1"].state = WorkerState.READY
+        await fleet.collect()
+        assert not driver.workers
+
+    async def test_one_that_cannot_be_ended_does_not_keep_the_others(self, fleet, driver, clock):
+        for number in (1, 2):
+            await fleet.ensure(Identity(owner_id="me", worker_id=f"w{number}"), SPEC)
+        destroy = driver.destroy
+
+        async def failing(worker_id):
+            if worker_id == "w1":
+                raise DriverError("the engine is away")
+            return await destroy(worker_id)
+
+        driver.destroy = failing
+        clock.now = 61.0
+        await fleet.collect()
+        assert list(driver.workers) == ["w1"]
+
+    async def test_they_are_looked_for_while_the_agent_runs(self, driver, until):
+        fleet = Fleet(driver, Tally(), grace_seconds=0.05)
+        await fleet.ensure(MINE, SPEC)
+        watching = asyncio.create_task(fleet.watch_owners())
+        await until(lambda: not driver.workers)
+        watching.cancel()
+
+    async def test_without_a_grace_they_are_waited_for_without_end(self, driver):
+        await Fleet(driver).watch_owners()
+
+
+async def test_workers_an_engine_kept_are_taken_back_and_their_owners_given_their_grace():
+    engine, clock = {}, Clock()
+    first = Fleet(FakeDriver({"echo:1": lambda payload: payload}, engine))
+    made, _ = await first.ensure(MINE, SPEC)
+    await first.close()
+    driver = FakeDriver({"echo:1": lambda payload: payload}, engine)
+    second = Fleet(driver, grace_seconds=60, clock=clock)
+    await second.recover()
+    assert await second.list_workers("me") == (made,)
+    assert await second.ensure(MINE, SPEC) == (made, False)
+    clock.now = 61.0
+    await second.collect()
+    assert not driver.workers
+    assert not engine
+
+
+async def test_starts_are_counted_by_outcome():
+    tally = Tally()
+    fleet = Fleet(FakeDriver({"echo:1": lambda payload: payload, "broken:1": None}), tally)
+    await fleet.ensure(MINE, SPEC)
+    with pytest.raises(InitFailedError):
+        await fleet.ensure(
+            Identity(owner_id="me", worker_id="w2"), FunctionSpec(name="bad", image="broken:1")
+        )
+    assert tally.starts == {("echo", "ready"): 1, ("bad", "init_failed"): 1}

@@ -117,6 +117,7 @@ async def test_it_serves_and_stops_without_leaving_anything(start, layout, call)
     assert not agent.socket.exists()
     assert sorted(entry.name for entry in agent.state.glob("**/*") if "rootfs" not in str(entry)) == [
         "agent.lock",
+        "f.log",
         "logs",
         "workers",
     ]
@@ -177,7 +178,10 @@ def test_a_stale_socket_is_no_hindrance(start):
     [
         ({}, "another agent (pid "),
         ({"ESB_AGENT_STATE_DIR": "other"}, "another agent listens there"),
-        ({"ESB_AGENT_ADDRESS": "tcp:1"}, "ESB_AGENT_ADDRESS: expected unix:/absolute/path, found 'tcp:1'"),
+        (
+            {"ESB_AGENT_ADDRESS": "tcp:1"},
+            "ESB_AGENT_ADDRESS: expected unix:/absolute/path or tcp:host:port, found 'tcp:1'",
+        ),
         ({"ESB_AGENT_STATE_DIR": "other", "ESB_PROCESS_PYTHON": "/bin/true"}, "/bin/true: "),
         ({"ESB_AGENT_STATE_DIR": "/proc/none"}, "/proc/none: cannot be used as state directory"),
     ],

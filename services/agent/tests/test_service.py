@@ -1,5 +1,6 @@
 """The service over a real socket, with a driver in memory."""
 
+import asyncio
 import io
 import json
 
@@ -7,13 +8,15 @@ import grpc
 import pytest
 import structlog
 from esb_agent import errors
+from esb_agent.address import UnixAddress
 from esb_agent.fleet import Fleet
 from esb_agent.main import configure_logs
 from esb_agent.server import serve
-from esb_agent.service import STATUS
+from esb_agent.service import STATUS, AgentService
 from esb_agent.testing import FakeDriver
 from esb_agent_api import agent_pb2 as pb
 from esb_agent_api.agent_pb2_grpc import AgentStub
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def driver():
 
 @pytest.fixture
 async def stub(driver, tmp_path):
-    server = await serve(Fleet(driver), tmp_path / "agent.sock", "1.2.3")
+    server = await serve(Fleet(driver), UnixAddress(tmp_path / "agent.sock"), "1.2.3")
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/agent.sock") as channel:
         yield AgentStub(channel)
     await server.stop(None)
@@ -140,3 +143,73 @@ def test_every_error_has_a_status():
         return [leaf for sub in below for leaf in leaves(sub)] if below else [kind]
 
     assert set(leaves(errors.AgentError)) == set(STATUS)
+
+
+class SlowDriver(FakeDriver):
+    """Starts take their time, and can be given up."""
+
+    seconds = 0.5
+
+    async def create(self, identity, spec):
+        worker = await super().create(identity, spec)
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            await self.destroy(identity.worker_id)
+            raise
+        return worker
+
+
+async def test_a_callers_deadline_that_passes_during_a_start_leaves_no_worker(tmp_path, until):
+    driver = SlowDriver({"echo:1": lambda payload: payload})
+    server = await serve(Fleet(driver), UnixAddress(tmp_path / "agent.sock"), "1")
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/agent.sock") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await AgentStub(channel).EnsureWorker(ensure(), timeout=0.2)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: not driver.workers)
+        left = await AgentStub(channel).ListWorkers(pb.ListWorkersRequest(owner_id="me"))
+        assert not left.workers
+    await server.stop(None)
+
+
+async def test_a_start_that_ends_after_the_deadline_is_undone(fleet_service):
+    service, driver = fleet_service
+
+    class Late:
+        def time_remaining(self):
+            return 0.0
+
+    await service.EnsureWorker(ensure(), Late())
+    assert not driver.workers
+
+
+@pytest.fixture
+def fleet_service(driver):
+    return AgentService(Fleet(driver), "1"), driver
+
+
+@pytest.mark.parametrize("name", ["", "esb.agent.v1.Agent"])
+async def test_grpcs_own_health_service_answers(driver, tmp_path, name):
+    server = await serve(Fleet(driver), UnixAddress(tmp_path / "agent.sock"), "1")
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/agent.sock") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await health.Check(health_pb2.HealthCheckRequest(service="other"))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        watch = health.Watch(health_pb2.HealthCheckRequest(service=name))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        stopping = asyncio.create_task(server.stop(1.0))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        await stopping
+
+
+async def test_there_is_no_reflection(stub, tmp_path):
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/agent.sock") as channel:
+        ask = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(iter([b""])).read()
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -6,21 +6,25 @@ from pathlib import Path
 
 from attrs import frozen
 
+from esb_agent.address import Address, TcpAddress, TlsFiles, UnixAddress
 from esb_agent.drivers.process.driver import ProcessConfig
 from esb_agent.errors import ConfigError
 from esb_agent.unix_socket import check_path
 
 DRIVERS = ("process",)
+TLS_OFF = "off-trusted-network"
+TLS_NAMES = ("ESB_AGENT_TLS_CERT", "ESB_AGENT_TLS_KEY", "ESB_AGENT_TLS_CA")
 MIB = 1024 * 1024
 
 
 @frozen(kw_only=True)
 class Config:
-    """`metrics_port` 0: no metrics are served."""
+    """`metrics_port` 0: no metrics are served. `owner_grace` 0: owners are waited for without end."""
 
-    socket: Path
+    address: Address
     process: ProcessConfig
     metrics_port: int
+    owner_grace: int
 
 
 def parse_config(environment: Mapping[str, str], python: str) -> Config:
@@ -43,18 +47,41 @@ def parse_config(environment: Mapping[str, str], python: str) -> Config:
         fork=_choice(environment, "ESB_PROCESS_START", ("fork", "exec")) == "fork",
     )
     return Config(
-        socket=_socket(environment.get("ESB_AGENT_ADDRESS", "")),
+        address=_address(environment),
         process=process,
         metrics_port=_number(environment, "ESB_AGENT_METRICS_PORT", 0, least=0, most=65535),
+        owner_grace=_number(environment, "ESB_AGENT_OWNER_GRACE", 60, least=0, most=86_400),
     )
 
 
-def _socket(address: str) -> Path:
-    scheme, _, path = address.partition(":")
-    if scheme != "unix" or not path.startswith("/"):
-        raise ConfigError(f"ESB_AGENT_ADDRESS: expected unix:/absolute/path, found {address!r}")
-    check_path(Path(path))
-    return Path(path)
+def _address(environment: Mapping[str, str]) -> Address:
+    value = environment.get("ESB_AGENT_ADDRESS", "")
+    scheme, _, rest = value.partition(":")
+    if scheme == "unix" and rest.startswith("/"):
+        check_path(Path(rest))
+        return UnixAddress(Path(rest))
+    host, _, port = rest.rpartition(":")
+    if scheme != "tcp" or not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(
+            f"ESB_AGENT_ADDRESS: expected unix:/absolute/path or tcp:host:port, found {value!r}"
+        )
+    return TcpAddress(host, int(port), _tls(environment))
+
+
+def _tls(environment: Mapping[str, str]) -> TlsFiles | None:
+    """TCP needs mutual TLS; to go without must be said by name."""
+    switch = environment.get("ESB_AGENT_TLS", "")
+    if switch == TLS_OFF:
+        return None
+    if switch:
+        raise ConfigError(f"ESB_AGENT_TLS: expected {TLS_OFF} or nothing, found {switch!r}")
+    if missing := [name for name in TLS_NAMES if not environment.get(name)]:
+        raise ConfigError(
+            f"{', '.join(missing)}: expected the path of a PEM file each, as ESB_AGENT_ADDRESS is a TCP "
+            f"one, found nothing (or say ESB_AGENT_TLS={TLS_OFF})"
+        )
+    certificate, key, authority = (_path(environment, name) for name in TLS_NAMES)
+    return TlsFiles(certificate=certificate, key=key, authority=authority)
 
 
 def _path(environment: Mapping[str, str], name: str) -> Path:

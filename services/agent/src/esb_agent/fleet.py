@@ -5,26 +5,38 @@ Drivers know none of it.
 
 import asyncio
 import re
+import time
+from collections.abc import Callable
 from weakref import WeakValueDictionary
 
+import structlog
 from attrs import frozen
 
 from esb_agent.drivers.port import Driver
 from esb_agent.errors import (
+    AgentError,
     BadRequestError,
+    InitFailedError,
     NotOwnerError,
     StoppingError,
     WorkerConflictError,
     WorkerNotFoundError,
 )
+from esb_agent.leases import Leases
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerMetrics, WorkerState
+from esb_agent.tally import Tally
 
+log = structlog.get_logger()
 WORKER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 MAX_OWNER_LENGTH = 128
 MAX_NAME_BYTES = 200
 # Lambda's bounds are narrower (900 s; 128 to 10240 MB); a box is its owner's.
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 MAX_MEMORY_MB = 1024 * 1024
+# How often owners are looked at, within their grace.
+LOOKS_A_GRACE = 6
+# A call may go on without its owner until its timeout, a start until it is ready or has failed.
+UNFINISHED = {WorkerState.STARTING, WorkerState.BUSY}
 
 
 @frozen(kw_only=True)
@@ -38,10 +50,23 @@ class Health:
 
 
 class Fleet:
-    """All workers of this agent, seen by their owners."""
+    """All workers of this agent, seen by their owners.
 
-    def __init__(self, driver: Driver) -> None:
+    Workers of an owner not heard of for `grace_seconds` are ended; 0: never.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        tally: Tally | None = None,
+        *,
+        grace_seconds: float = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._driver = driver
+        self._tally = tally or Tally()
+        self._grace = grace_seconds
+        self._leases = Leases(clock)
         self._stopping = False
         # A lock is forgotten with its last holder.
         self._ensuring: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -56,6 +81,7 @@ class Fleet:
             raises.
         """
         check_identity(identity)
+        self._leases.renew(identity.owner_id)
         check_spec(spec)
         async with self._ensuring.setdefault(identity.worker_id, asyncio.Lock()):
             if self._stopping:
@@ -68,11 +94,25 @@ class Fleet:
                         raise WorkerConflictError(f"worker {identity.worker_id} was made from another spec")
                     return worker, False
                 await self._driver.destroy(identity.worker_id)
-            return await self._driver.create(identity, spec), True
+            return await self._create(identity, spec), True
+
+    async def _create(self, identity: Identity, spec: FunctionSpec) -> Worker:
+        outcome = "failed"
+        try:
+            worker = await self._driver.create(identity, spec)
+            outcome = "ready"
+        except InitFailedError:
+            outcome = "init_failed"
+            raise
+        finally:
+            self._tally.starts[spec.name, outcome] += 1
+            self._leases.renew(identity.owner_id)
+        self._tally.init_seconds.labels(spec.name).observe(worker.init_ms / 1000)
+        return worker
 
     async def destroy(self, owner_id: str, worker_id: str) -> bool:
         """End it; False when there was none. Raises NotOwnerError."""
-        check_owner_id(owner_id)
+        self._admit(owner_id)
         worker = await self._driver.find(worker_id)
         if not worker:
             return False
@@ -96,7 +136,7 @@ class Fleet:
 
     async def list_workers(self, owner_id: str, function: str = "") -> tuple[Worker, ...]:
         """The owner's, oldest first; of one function when it is named. Raises BadRequestError."""
-        check_owner_id(owner_id)
+        self._admit(owner_id)
         workers = await self._driver.list_workers()
         return tuple(w for w in workers if w.identity.owner_id == owner_id and function in ("", w.function))
 
@@ -110,13 +150,48 @@ class Fleet:
             problems=await self._driver.problems(),
         )
 
+    async def recover(self) -> None:
+        """Take back what an earlier agent's engine kept running; its owners' leases begin now."""
+        workers = await self._driver.recover()
+        if workers:
+            log.info("workers of an earlier agent taken back", workers=len(workers))
+
+    async def watch_owners(self) -> None:
+        """Until cancelled: end the workers of owners that are gone."""
+        while self._grace:
+            await asyncio.sleep(self._grace / LOOKS_A_GRACE)
+            await self.collect()
+
+    async def collect(self) -> None:
+        """One look. What cannot be ended now is tried again with the next."""
+        workers = await self._driver.list_workers()
+        lapsed = self._leases.lapsed({w.identity.owner_id for w in workers}, self._grace)
+        for worker in workers:
+            if worker.identity.owner_id in lapsed and worker.state not in UNFINISHED:
+                await self._end_unowned(worker)
+
+    async def _end_unowned(self, worker: Worker) -> None:
+        told = log.bind(
+            worker=worker.identity.worker_id, function=worker.function, owner=worker.identity.owner_id
+        )
+        try:
+            if await self._driver.destroy(worker.identity.worker_id):
+                self._tally.collected += 1
+                told.warning("worker of a silent owner ended")
+        except AgentError as error:
+            told.error("worker of a silent owner cannot be ended", error=str(error))
+
     async def close(self) -> None:
         """Take no more requests for workers, and close the driver."""
         self._stopping = True
         await self._driver.close()
 
-    async def _owned(self, owner_id: str, worker_id: str) -> None:
+    def _admit(self, owner_id: str) -> None:
         check_owner_id(owner_id)
+        self._leases.renew(owner_id)
+
+    async def _owned(self, owner_id: str, worker_id: str) -> None:
+        self._admit(owner_id)
         worker = await self._driver.find(worker_id)
         if not worker:
             raise WorkerNotFoundError(f"no worker {worker_id}")

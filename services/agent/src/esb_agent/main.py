@@ -15,12 +15,14 @@ from typing import TextIO
 import structlog
 import uvloop
 
+from esb_agent.address import UnixAddress
 from esb_agent.config import Config, parse_config
 from esb_agent.drivers.process.driver import ProcessDriver
 from esb_agent.errors import ConfigError
 from esb_agent.fleet import Fleet
 from esb_agent.metrics import serve_metrics
 from esb_agent.server import serve
+from esb_agent.tally import Tally
 
 log = structlog.get_logger()
 WRONG_CONFIG = 2
@@ -72,15 +74,19 @@ async def run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    driver = ProcessDriver(config.process)
+    tally = Tally()
+    driver = ProcessDriver(config.process, tally)
     await driver.start()
-    fleet = Fleet(driver)
+    fleet = Fleet(driver, tally, grace_seconds=config.owner_grace)
+    watching: asyncio.Task[None] | None = None
     try:
-        server = await serve(fleet, config.socket, version("esb-agent"))
-        metrics = await serve_metrics(driver, config.metrics_port) if config.metrics_port else None
+        await fleet.recover()
+        server = await serve(fleet, config.address, version("esb-agent"))
+        metrics = await serve_metrics(driver, tally, config.metrics_port) if config.metrics_port else None
+        watching = asyncio.create_task(fleet.watch_owners())
         log.info(
             "agent ready",
-            address=f"unix:{config.socket}",
+            address=str(config.address),
             driver=driver.name,
             problems=await driver.problems(),
         )
@@ -88,11 +94,14 @@ async def run(config: Config) -> None:
         log.info("agent stopping")
         # First no new workers; then the calls in flight; then what is left.
         stopping = asyncio.create_task(server.stop(GRACE_SECONDS))
-        # While the state directory is still held: afterwards the path may be another agent's.
-        config.socket.unlink(missing_ok=True)
+        if isinstance(config.address, UnixAddress):
+            # While the state directory is still held: afterwards the path may be another agent's.
+            config.address.path.unlink(missing_ok=True)
         await fleet.close()
         await stopping
         if metrics:
             metrics.close()
     finally:
+        if watching:
+            watching.cancel()
         await fleet.close()

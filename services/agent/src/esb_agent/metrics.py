@@ -12,10 +12,38 @@ from esb_agent.drivers.port import Driver
 from esb_agent.errors import AgentError, ConfigError
 from esb_agent.http_connection import Clients, Peer, Request
 from esb_agent.model import Worker, WorkerMetrics
+from esb_agent.tally import Tally
 
 PLAIN = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 LABELS = ("function", "worker")
 Sample = tuple[Worker, WorkerMetrics]
+
+
+class Totals(Collector):
+    """What was counted since the agent's start."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterable[Metric]:
+        """One family a figure."""
+        tally = self._tally
+        starts = CounterMetricFamily(
+            "esb_agent_worker_starts", "Starts by outcome", labels=("function", "outcome")
+        )
+        ended = CounterMetricFamily(
+            "esb_agent_workers_ended", "Workers that ended, by cause", labels=("function", "cause")
+        )
+        calls = CounterMetricFamily("esb_agent_calls", "Calls handed to workers", labels=("function",))
+        for family, counts in ((starts, tally.starts), (ended, tally.ended)):
+            for labels, count in counts.items():
+                family.add_metric(labels, count)
+        for function, count in tally.calls.items():
+            calls.add_metric((function,), count)
+        collected = CounterMetricFamily(
+            "esb_agent_workers_collected", "Workers ended for their owner's silence", value=tally.collected
+        )
+        return starts, ended, calls, collected, *tally.init_seconds.collect()
 
 
 class Snapshot(Collector):
@@ -45,7 +73,7 @@ class Snapshot(Collector):
         return states, rss, processes, cpu, calls, errors
 
 
-async def measure(driver: Driver) -> bytes:
+async def measure(driver: Driver, tally: Tally) -> bytes:
     """The exposition text."""
     workers = await driver.list_workers()
     samples: list[Sample] = []
@@ -57,14 +85,16 @@ async def measure(driver: Driver) -> bytes:
             continue
     registry = CollectorRegistry()
     registry.register(Snapshot(workers, samples))
+    registry.register(Totals(tally))
     return generate_latest(registry)
 
 
 class MetricsApi:
     """`GET /metrics`."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, tally: Tally) -> None:
         self._driver = driver
+        self._tally = tally
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_request(self, peer: Peer, request: Request) -> None:
@@ -77,7 +107,7 @@ class MetricsApi:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, peer: Peer) -> None:
-        peer.answer(200, PLAIN, await measure(self._driver))
+        peer.answer(200, PLAIN, await measure(self._driver, self._tally))
 
     def on_oversized(self, peer: Peer, request: Request) -> None:
         """Nobody sends metrics here."""
@@ -87,9 +117,9 @@ class MetricsApi:
         """Nothing to forget."""
 
 
-async def serve_metrics(driver: Driver, port: int) -> asyncio.Server:
+async def serve_metrics(driver: Driver, tally: Tally, port: int) -> asyncio.Server:
     """Serve on 127.0.0.1. Raises ConfigError when the port is taken."""
-    clients = Clients(MetricsApi(driver), 0)
+    clients = Clients(MetricsApi(driver, tally), 0)
     try:
         return await asyncio.get_running_loop().create_server(clients.connection, "127.0.0.1", port)
     except OSError as error:

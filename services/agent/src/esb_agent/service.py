@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import structlog
@@ -17,9 +17,21 @@ from esb_agent.fleet import Fleet
 from esb_agent.status_text import shorten
 
 log = structlog.get_logger()
-Request = TypeVar("Request")
+
+
+class Owned(Protocol):
+    """Every request says whose it is."""
+
+    @property
+    def owner_id(self) -> str:
+        """The owner."""
+
+
+Request = TypeVar("Request", bound=Owned)
 Response = TypeVar("Response")
 Context = grpc.aio.ServicerContext
+# Who a client is by its certificate; None where the socket's file mode is what lets clients in.
+Names = Callable[["Context[Any, Any]"], frozenset[str]] | None
 
 REASON_KEY = "esb-reason"
 STATUS: dict[type[errors.AgentError], tuple[grpc.StatusCode, str]] = {
@@ -46,6 +58,7 @@ def refusing(method: Method[Request, Response]) -> Method[Request, Response]:
         service: "AgentService", request: Request, context: "Context[Request, Response]"
     ) -> Response:
         try:
+            service.check_client(request, context)
             return await method(service, request, context)
         except errors.AgentError as error:
             code, reason = STATUS[type(error)]
@@ -63,9 +76,15 @@ def refusing(method: Method[Request, Response]) -> Method[Request, Response]:
 class AgentService(AgentServicer):
     """`esb.agent.v1.Agent` over a fleet."""
 
-    def __init__(self, fleet: Fleet, version: str) -> None:
+    def __init__(self, fleet: Fleet, version: str, names: Names = None) -> None:
         self._fleet = fleet
         self._version = version
+        self._names = names
+
+    def check_client(self, request: Owned, context: Context[Any, Any]) -> None:
+        """Raises NotOwnerError when the client's certificate is not the owner's it says it is."""
+        if self._names and request.owner_id not in self._names(context):
+            raise errors.NotOwnerError("owner_id: is not a name of the client's certificate")
 
     @refusing
     async def EnsureWorker(  # noqa: N802, D102 - named and described in agent.proto, as are all below
@@ -76,6 +95,10 @@ class AgentService(AgentServicer):
         worker, created = await self._fleet.ensure(
             translate.to_identity(request), translate.to_spec(request.spec)
         )
+        left = context.time_remaining()
+        if created and left is not None and left <= 0:
+            # Its caller has given up and will never hear of it.
+            await self._fleet.destroy(request.owner_id, request.worker_id)
         return pb.EnsureWorkerResponse(worker=translate.from_worker(worker), created=created)
 
     @refusing

@@ -45,18 +45,34 @@ class FakeWorker:
 
 
 class FakeDriver(Driver):
-    """`images`: reference -> what its function does; a None stands for one that does not initialise."""
+    """`images`: reference -> what its function does; a None stands for one that does not initialise.
+
+    `engine`: where workers live on when the driver is closed; without one they end with it.
+    """
 
     name = "fake"
 
-    def __init__(self, images: dict[str, Handler | None]) -> None:
+    def __init__(
+        self, images: dict[str, Handler | None], engine: dict[str, FakeWorker] | None = None
+    ) -> None:
         self.images = images
+        self.engine = engine
         self.workers: dict[str, FakeWorker] = {}
         self.started = False
 
     async def start(self) -> None:
         """See `port.Driver`."""
         self.started = True
+
+    @property
+    def keeps_workers(self) -> bool:
+        """See `port.Driver`."""
+        return self.engine is not None
+
+    async def recover(self) -> tuple[Worker, ...]:
+        """See `port.Driver`."""
+        self.workers = dict(self.engine or {})
+        return tuple(worker.view() for worker in self.workers.values())
 
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`."""
@@ -68,6 +84,8 @@ class FakeDriver(Driver):
             )
         worker = FakeWorker(identity, spec)
         self.workers[identity.worker_id] = worker
+        if self.engine is not None:
+            self.engine[identity.worker_id] = worker
         return worker.view()
 
     def invoke(self, address: str, payload: bytes) -> bytes:
@@ -91,6 +109,8 @@ class FakeDriver(Driver):
 
     async def destroy(self, worker_id: str) -> bool:
         """See `port.Driver`."""
+        if self.engine is not None:
+            self.engine.pop(worker_id, None)
         return self.workers.pop(worker_id, None) is not None
 
     async def pause(self, worker_id: str) -> Worker:

@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
 
-import attrs
 import pytest
 from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
 from esb_agent.drivers.process.keeper import procfs
@@ -16,55 +16,90 @@ from esb_agent.testing import FakeDriver
 ECHO, BROKEN = "echo:1", "broken:1"
 
 
-@attrs.define
 class Subject:
-    """A started driver whose image ECHO answers its event and whose image BROKEN does not initialise."""
+    """A driver whose image ECHO answers its event and whose image BROKEN does not initialise.
 
-    driver: object
-    reach: object  # async (worker, event) -> result; raises when the worker refuses
-    crash: object  # async (worker): it ends by itself
-    left: object  # () -> what is left of workers on this machine
+    What a new driver's subject says: how one is made over the same engine and directories, how a worker is
+    reached (raises when it refuses), how one ends by itself, and what is left of workers on this machine.
+    """
+
+    def make(self):
+        raise NotImplementedError
+
+    async def reach(self, worker, event):
+        raise NotImplementedError
+
+    async def crash(self, worker):
+        raise NotImplementedError
+
+    def left(self):
+        raise NotImplementedError
+
+    async def start(self):
+        self.driver = self.make()
+        await self.driver.start()
+        return await self.driver.recover()
+
+    async def restart(self):
+        """As an agent's restart does it. Returns what the new driver took back."""
+        await self.driver.close()
+        return await self.start()
 
 
-async def fake_subject():
-    driver = FakeDriver({ECHO: lambda payload: payload, BROKEN: None})
-    await driver.start()
+class FakeSubject(Subject):
+    def __init__(self, engine=None):
+        self.engine = engine
 
-    async def reach(worker, event):
-        return json.loads(driver.invoke(worker.address, json.dumps(event).encode()))
+    def make(self):
+        return FakeDriver({ECHO: lambda payload: payload, BROKEN: None}, self.engine)
 
-    async def crash(worker):
-        driver.crash(worker.identity.worker_id, "exit status 1")
+    async def reach(self, worker, event):
+        return json.loads(self.driver.invoke(worker.address, json.dumps(event).encode()))
 
-    return Subject(driver, reach, crash, lambda: list(driver.workers))
+    async def crash(self, worker):
+        self.driver.crash(worker.identity.worker_id, "exit status 1")
+
+    def left(self):
+        return list(self.driver.workers if self.engine is None else self.engine)
 
 
-async def process_subject(layout, state, call):
-    layout.function(ECHO, "def handler(event, context): return event")
-    layout.function(BROKEN, "import nothing_like_this")
-    driver = ProcessDriver(
-        ProcessConfig(state_dir=state, layout=layout.path, python=sys.executable, drain_seconds=0.0)
-    )
-    await driver.start()
+class ProcessSubject(Subject):
+    def __init__(self, layout, state, call):
+        layout.function(ECHO, "def handler(event, context): return event")
+        layout.function(BROKEN, "import nothing_like_this")
+        self.config = ProcessConfig(
+            state_dir=state, layout=layout.path, python=sys.executable, drain_seconds=0.0
+        )
+        self.call = call
 
-    async def reach(worker, event):
-        answer = await call(worker, event)
+    def make(self):
+        return ProcessDriver(self.config)
+
+    async def reach(self, worker, event):
+        answer = await self.call(worker, event)
         if answer.status != 200:
             raise ConnectionError(answer.status)
         return answer.json()
 
-    async def crash(worker):
-        os.kill(driver._workers[worker.identity.worker_id].process.pid, 9)
+    async def crash(self, worker):
+        os.kill(self.driver._workers[worker.identity.worker_id].process.pid, 9)
 
-    return Subject(driver, reach, crash, lambda: procfs.children(driver._keeper.pid))
+    def left(self):
+        sockets = list((self.config.state_dir / "s").glob("*"))
+        directories = list((self.config.state_dir / "workers").iterdir())
+        return procfs.children(self.driver._keeper.pid) + sockets + directories
 
 
-@pytest.fixture(params=["fake", "process"])
+@pytest.fixture(params=["fake", "fake with an engine", "process"])
 async def subject(request, layout, tmp_path, call):
-    made = await (
-        fake_subject() if request.param == "fake" else process_subject(layout, tmp_path / "state", call)
-    )
+    if request.param == "process":
+        made = ProcessSubject(layout, tmp_path / "state", call)
+    else:
+        made = FakeSubject({} if "engine" in request.param else None)
+    assert await made.start() == ()
     yield made
+    for worker in await made.driver.list_workers():
+        await made.driver.destroy(worker.identity.worker_id)
     await made.driver.close()
     assert made.left() == []
 
@@ -177,8 +212,37 @@ async def test_a_healthy_driver_has_no_problems(subject):
     assert await subject.driver.problems() == ()
 
 
-async def test_closing_leaves_no_worker(subject):
+async def test_closing_leaves_no_worker_unless_an_engine_keeps_it(subject):
     for number in range(3):
         await subject.driver.create(who(f"w{number}"), SPEC)
     await subject.driver.close()
+    assert bool(subject.left()) == subject.driver.keeps_workers
+    await subject.start()
+
+
+async def test_after_a_restart_what_an_engine_kept_is_as_it_was_and_else_there_is_nothing(subject):
+    made = [await subject.driver.create(who(f"w{number}"), SPEC) for number in range(2)]
+    paused = await subject.driver.pause("w1")
+    found = await subject.restart()
+    if not subject.driver.keeps_workers:
+        assert found == await subject.driver.list_workers() == ()
+        assert subject.left() == []
+        return
+    assert found == await subject.driver.list_workers() == (made[0], paused)
+    assert await subject.reach(found[0], 1) == 1
+    await subject.driver.resume("w1")
+    assert await subject.reach(found[1], 2) == 2
+    assert await subject.driver.destroy("w1") is True
+    assert [worker.identity.worker_id for worker in await subject.restart()] == ["w0"]
+
+
+async def test_a_start_that_is_given_up_leaves_nothing(subject):
+    starting = asyncio.create_task(subject.driver.create(who("w1"), SPEC))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with suppress(asyncio.CancelledError):
+        # Or it was quicker.
+        await starting
+        await subject.driver.destroy("w1")
+    assert await subject.driver.list_workers() == ()
     assert subject.left() == []

@@ -17,11 +17,21 @@ class Driver(Protocol):
     def name(self) -> str:
         """The mode's name: `process`, `docker`, ..."""
 
+    @property
+    def keeps_workers(self) -> bool:
+        """Workers run on without their agent, and the next one's `recover` gives them back."""
+
     async def start(self) -> None:
-        """Make ready to create workers: end what an earlier life left behind, or adopt it.
+        """Make ready to create workers: end what an earlier life left behind and `recover` cannot give back.
 
         Raises:
             ConfigError: this driver cannot run here as configured.
+        """
+
+    async def recover(self) -> tuple[Worker, ...]:
+        """Take back the workers an earlier agent left running; called once, after `start`.
+
+        With identity, spec digest, address and state as they were. None, unless `keeps_workers`.
         """
 
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:

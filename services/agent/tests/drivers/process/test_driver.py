@@ -137,6 +137,38 @@ class TestCalls:
         await until(lambda: box.driver._workers[worker.identity.worker_id].state is WorkerState.READY)
         assert (await call(worker, 2)).json() == 2
 
+    async def test_a_worker_whose_gateway_died_in_a_call_serves_the_next_gateway(self, box, call, until):
+        worker = await box.worker("import time\ndef handler(event, context): time.sleep(event); return event")
+        path = worker.address.removeprefix("unix:")
+        # One that hangs without closing, and one that is killed in the middle of a call.
+        hanging = [await asyncio.open_unix_connection(path) for _ in range(8)]
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.write(
+            b"POST /2015-03-31/functions/function/invocations HTTP/1.1\r\nContent-Length: 3\r\n\r\n0.5"
+        )
+        await writer.drain()
+        await until(lambda: box.driver._workers[worker.identity.worker_id].state is WorkerState.BUSY)
+        writer.transport.abort()
+        (listed,) = await box.driver.list_workers()
+        assert (listed.state, listed.address) == (WorkerState.BUSY, worker.address)
+        assert (listed.identity, listed.created_unix_ms) == (worker.identity, worker.created_unix_ms)
+        await until(lambda: box.driver._workers[worker.identity.worker_id].state is WorkerState.READY)
+        assert (await call(worker, 0)).json() == 0
+        for _, writer in hanging:
+            writer.close()
+
+    async def test_a_call_nobody_waits_for_any_more_ends_at_its_timeout(self, box, until):
+        worker = await box.worker("import time\ndef handler(event, context): time.sleep(60)", timeout_ms=500)
+        _, writer = await asyncio.open_unix_connection(worker.address.removeprefix("unix:"))
+        writer.write(
+            b"POST /2015-03-31/functions/function/invocations HTTP/1.1\r\nContent-Length: 1\r\n\r\n1"
+        )
+        await writer.drain()
+        writer.transport.abort()
+        await until(lambda: box.driver._workers[worker.identity.worker_id].state is WorkerState.EXITED)
+        assert "timeout" in (await state_of(box, worker)).exit_reason
+        await until(lambda: box.driver._tally.ended == {(worker.function, "timeout"): 1})
+
     async def test_a_handler_of_the_spec_wins_over_the_images_command(self, box, call):
         worker = await box.worker(ECHO + "\ndef other(event, context): return 'other'", handler="app.other")
         assert (await call(worker)).json() == "other"

@@ -34,6 +34,7 @@ from esb_agent.errors import (
     WorkerNotFoundError,
 )
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerMetrics
+from esb_agent.tally import Tally
 from esb_agent.unix_socket import SocketDirectory
 
 log = structlog.get_logger()
@@ -59,9 +60,11 @@ class ProcessDriver:
     """See `port.Driver`."""
 
     name = "process"
+    keeps_workers = False
 
-    def __init__(self, config: ProcessConfig) -> None:
+    def __init__(self, config: ProcessConfig, tally: Tally | None = None) -> None:
         self._config = config
+        self._tally = tally or Tally()
         self._state = StateDirectory(config.state_dir)
         self._sockets = SocketDirectory(config.state_dir)
         self._images = ImageStore(config.layout, self._state.rootfs)
@@ -89,6 +92,10 @@ class ProcessDriver:
         await self._start_keeper()
         self._in_background(watch.watch_memory(lambda: list(self._runs.values()), lambda: self._keeper.pid))
 
+    async def recover(self) -> tuple[Worker, ...]:
+        """See `port.Driver`: they die with their agent."""
+        return ()
+
     async def _start_keeper(self) -> None:
         ready = await self._keeper.start()
         if not ready.client:
@@ -106,7 +113,12 @@ class ProcessDriver:
         """See `port.Driver`."""
         launch.check_runtime(spec)
         worker = ProcessWorker(
-            identity, spec, self._paths(identity), self._logs.of(spec.name), self._keeper.kill
+            identity,
+            spec,
+            self._paths(identity),
+            self._logs.of(spec.name),
+            kill=self._keeper.kill,
+            tally=self._tally,
         )
         self._workers[identity.worker_id] = worker
         try:

@@ -19,6 +19,12 @@ class Ending:
     error_type: str
     message: str
     reason: str
+    asked_for: bool = False
+
+    @property
+    def cause(self) -> str:
+        """In a word, for counting."""
+        return "destroyed" if self.asked_for else self.kind
 
 
 def error_json(error_type: str, message: str) -> bytes:
@@ -43,7 +49,8 @@ def crashed(status: int) -> Ending:
 
 def destroyed(why: str) -> Ending:
     """This agent ended it on request."""
-    return Ending("exit", "Runtime.ExitError", "Error: Runtime exited with error: signal: killed", why)
+    message = "Error: Runtime exited with error: signal: killed"
+    return Ending("exit", "Runtime.ExitError", message, why, asked_for=True)
 
 
 def out_of_memory(limit_mb: int) -> Ending:

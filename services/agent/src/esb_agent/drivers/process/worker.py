@@ -23,6 +23,7 @@ from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
 from esb_agent.errors import InitFailedError
 from esb_agent.http_connection import Clients
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
+from esb_agent.tally import Tally
 
 
 @frozen(kw_only=True)
@@ -44,7 +45,14 @@ class ProcessWorker:
     """
 
     def __init__(
-        self, identity: Identity, spec: FunctionSpec, paths: Paths, log: LogFile, kill: Callable[[str], None]
+        self,
+        identity: Identity,
+        spec: FunctionSpec,
+        paths: Paths,
+        log: LogFile,
+        *,
+        kill: Callable[[str], None],
+        tally: Tally,
     ) -> None:
         self.identity = identity
         self.spec = spec
@@ -62,6 +70,7 @@ class ProcessWorker:
             record=self,
         )
         self._kill = kill
+        self._tally = tally
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._servers: list[asyncio.Server] = []
         self._clients: tuple[Clients, ...] = ()
@@ -161,6 +170,7 @@ class ProcessWorker:
     def started(self, call: Call) -> None:
         """See `exchange.Recorder`. What was printed before is none of this call's."""
         self._drain()
+        self._tally.calls[self.spec.name] += 1
         self._log.started(call)
 
     def finished(self, ending: Ending | None) -> bytes:
@@ -201,6 +211,8 @@ class ProcessWorker:
         for capture in self._captures:
             capture.drain()
             capture.close()
+        if not self.exited.is_set() and (known := self.exchange.ending):
+            self._tally.ended[self.spec.name, known.cause] += 1
         self.exited.set()
 
     def close(self) -> None:
