@@ -2,8 +2,12 @@
 
 from artifact_contract.codec import read_yaml
 from artifact_contract.runtime_config import (
+    AsyncInvoke,
+    Cors,
     Function,
+    FunctionUrl,
     Route,
+    RouteAuth,
     Scaling,
     ScheduleEvent,
     structure_functions,
@@ -22,10 +26,13 @@ def test_functions_come_out_as_the_contract_reads_them(function):
         min_capacity=1,
         max_capacity=4,
         architectures=("arm64",),
+        description="yes: it *says* hello\n",
+        function_url=FunctionUrl("NONE", "RESPONSE_STREAM", Cors(("*",), ("GET",), max_age=0)),
+        async_invoke=AsyncInvoke(60, 0, "late"),
         schedules=(
             ScheduleSpec("rate(5 minutes)", '{"a": 1}'),
             ScheduleSpec("cron(0 12 * * ? *)"),
-            ScheduleSpec("rate(1 day)", enabled=False),
+            ScheduleSpec("rate(1 day)", None, False, "Asia/Tokyo", "010"),
         ),
     )
     files = config_files(DeploySpec(functions=(spec,)), {"hello": "registry:5010/p-e-hello:1"})
@@ -39,10 +46,17 @@ def test_functions_come_out_as_the_contract_reads_them(function):
             memory_size=512,
             environment={"ZERO": "010", "YES": "yes", "EMPTY": "", "SECRET": "${TOKEN}", "LINES": "a\nb"},
             scaling=Scaling(1, 4),
-            events=(ScheduleEvent("rate(5 minutes)", '{"a": 1}'), ScheduleEvent("cron(0 12 * * ? *)")),
+            events=(
+                ScheduleEvent("rate(5 minutes)", '{"a": 1}'),
+                ScheduleEvent("cron(0 12 * * ? *)"),
+                ScheduleEvent("rate(1 day)", None, "Asia/Tokyo", False, "010"),
+            ),
             runtime="python3.12",
             handler="app.handler",
             architectures=("arm64",),
+            description="yes: it *says* hello\n",
+            function_url=FunctionUrl("NONE", "RESPONSE_STREAM", Cors(("*",), ("GET",), max_age=0)),
+            async_invoke=AsyncInvoke(60, 0, "late"),
         )
     }
 
@@ -63,14 +77,23 @@ def test_what_a_function_does_not_say_is_not_written(function):
 
 
 def test_routes_keep_their_order_and_version(function):
+    cors = Cors(("https://o",), ("*",), ("*",), ("x-a",), True, 0)
     spec = function(
-        routes=(RouteSpec("/b", "GET"), RouteSpec("/a/{id}", "ANY", "2.0"), RouteSpec("$default", "ANY"))
+        routes=(
+            RouteSpec("/b", "GET"),
+            RouteSpec("/a/{id}", "ANY", "2.0"),
+            RouteSpec("$default", "ANY"),
+            RouteSpec("/c", "GET", "1.0", "http", "v1", RouteAuth("api_key"), cors),
+            RouteSpec("/d", "GET", "2.0", auth=RouteAuth("jwt", "https://i", ("010",), ("a", "b"))),
+        )
     )
     files = config_files(DeploySpec(functions=(spec,)), {"hello": "i:1"})
     assert structure_routing(read_yaml(files["routing.yml"], "routing.yml")).value == (
         Route("/b", "GET", "hello"),
         Route("/a/{id}", "ANY", "hello", "2.0"),
         Route("$default", "ANY", "hello"),
+        Route("/c", "GET", "hello", "1.0", "http", "v1", RouteAuth("api_key"), cors),
+        Route("/d", "GET", "hello", "2.0", auth=RouteAuth("jwt", "https://i", ("010",), ("a", "b"))),
     )
 
 

@@ -6,7 +6,7 @@ from artifact_contract.models import Mode
 from artifact_contract.runtime_config import structure_functions
 from esb_cli.errors import TemplateError
 from esb_cli.render import Target, render
-from esb_cli.spec_model import DeploySpec, RouteSpec, ScheduleSpec
+from esb_cli.spec_model import DeploySpec, RouteSpec
 
 PROCESS = Target("shop", "dev", Mode.PROCESS, "registry:5010")
 
@@ -64,9 +64,3 @@ def test_a_name_for_two_functions_is_refused(function, installs):
 def test_a_route_without_a_path_is_refused(function, installs):
     with pytest.raises(TemplateError, match="a path for each route"):
         render(DeploySpec(functions=(function(routes=(RouteSpec("", "GET"),)),)), PROCESS, installs)
-
-
-def test_a_disabled_schedule_is_left_out_and_said(function, installs):
-    spec = function(schedules=(ScheduleSpec("rate(1 day)", enabled=False),))
-    rendered = render(DeploySpec(functions=(spec,)), PROCESS, installs)
-    assert rendered.warnings == ("template.yaml:3: Hello: rate(1 day) is disabled, left out",)

@@ -40,14 +40,14 @@ from artifact_contract.nodes import Node, Scalar, Sequence, as_text, describe, i
 from artifact_contract.paths import parse_segment
 
 # the form of an IANA name; whether there is such a zone is found out by whoever has the zones
-_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,31}){0,2}")
-_SCHEDULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,31}){0,2}")
+SCHEDULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LAMBDA_ARN = re.compile(
     r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:(?P<name>[^:/\\]+)(?::[A-Za-z0-9$_-]+)?"
 )
-_STAGE = re.compile(r"[A-Za-z0-9_-]{1,128}|\$default")
+STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}|\$default")
 # CORS values become header lines: no line break, no list separator
-_HEADER_WORD = re.compile(r"[!-+\--~]+")
+CORS_WORD = re.compile(r"[!-+\--~]+")
 
 
 def scaling(check: Check, node: Node, path: FieldPath, key: str) -> Scaling | None:
@@ -99,7 +99,7 @@ def cors(check: Check, node: Node, path: FieldPath, key: str) -> Cors | None:
 def _header_words(check: Check, node: Node, path: FieldPath, key: str) -> tuple[str, ...] | None:
     values = text_list(check, node, path, key)
     for index, item in enumerate(node.items if isinstance(node, Sequence) else ()):
-        if isinstance(item, Scalar) and as_text(item) and not _HEADER_WORD.fullmatch(item.text):
+        if isinstance(item, Scalar) and as_text(item) and not CORS_WORD.fullmatch(item.text):
             check.report((*path, key, index), "a word without blanks and commas", quote(item.text))
     return values
 
@@ -170,9 +170,9 @@ _SCALING_FIELDS: Mapping[str, FieldReader] = {
 _SCHEDULE_FIELDS: Mapping[str, FieldReader] = {
     "rate": text,
     "input": text,
-    "timezone": of_form(_ZONE, "the name of a time zone, as Europe/Berlin"),
+    "timezone": of_form(TIME_ZONE, "the name of a time zone, as Europe/Berlin"),
     "enabled": switch,
-    "name": of_form(_SCHEDULE_NAME, "up to 64 letters, digits, dots, dashes and underscores"),
+    "name": of_form(SCHEDULE_NAME, "up to 64 letters, digits, dots, dashes and underscores"),
 }
 _CORS_FIELDS: Mapping[str, FieldReader] = {
     "allow_origins": _header_words,
@@ -221,7 +221,7 @@ ROUTE_FIELDS: Mapping[str, FieldReader] = {
     "function": text,
     "payload_version": text,
     "api_type": one_of("rest", "http"),
-    "stage": of_form(_STAGE, "up to 128 letters, digits, dashes and underscores, or $default"),
+    "stage": of_form(STAGE_NAME, "up to 128 letters, digits, dashes and underscores, or $default"),
     "auth": route_auth,
     "cors": cors,
 }

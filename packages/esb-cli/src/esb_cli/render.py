@@ -79,7 +79,7 @@ def render(
         raise TemplateError(functions.problems)
     for name, data in config_files(spec, images).items():
         files[f"{CONFIG_DIR}/{name}"] = StagedFile(data)
-    return RenderedArtifact(dict(sorted(files.items())), (*functions.warnings, *_warnings(spec)))
+    return RenderedArtifact(dict(sorted(files.items())), tuple(functions.warnings))
 
 
 def _names_used_twice(spec: DeploySpec) -> Iterator[Problem]:
@@ -89,10 +89,3 @@ def _names_used_twice(spec: DeploySpec) -> Iterator[Problem]:
         if other != function.logical_id:
             place = Place(function.where.file, function.where.line)
             yield Problem(place, function.logical_id, f"a name that {other} doesn't have", function.name)
-
-
-def _warnings(spec: DeploySpec) -> Iterator[str]:
-    for function in spec.functions:
-        for schedule in function.schedules:
-            if not schedule.enabled:
-                yield f"{function.where}: {function.logical_id}: {schedule.expression} is disabled, left out"

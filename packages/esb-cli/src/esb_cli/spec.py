@@ -9,6 +9,8 @@ right and that a box doesn't have is a `Finding`; nothing of a template is dropp
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from attrs import evolve
+
 from esb_cli.sam.apis import API_TYPES, RouteBook, report_apis
 from esb_cli.sam.code import Site
 from esb_cli.sam.compose import Spot
@@ -92,7 +94,7 @@ def _read(path: Path, report: Report) -> bytes:
 
 def _interpret(resolution: Resolution, site: Site) -> DeploySpec:
     layers = read_layers(resolution, site)
-    book = RouteBook()
+    book = RouteBook(resolution)
     reader = Reader(resolution, layers, book, site)
     functions: list[FunctionSpec] = []
     tables: list[TableSpec] = []
@@ -110,7 +112,7 @@ def _interpret(resolution: Resolution, site: Site) -> DeploySpec:
     for kind, named in (("FunctionName", functions), ("TableName", tables), ("BucketName", buckets)):
         _refuse_doubles(kind, named, resolution.report)
     return DeploySpec(
-        functions=tuple(functions),
+        functions=tuple(evolve(it, routes=tuple(map(book.with_methods, it.routes))) for it in functions),
         tables=tuple(tables),
         buckets=tuple(buckets),
         layers=layers.specs,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from artifact_contract.config_types import AsyncInvoke, Cors, FunctionUrl, RouteAuth
 from attrs import field, frozen
 
 __all__ = [
@@ -78,21 +79,35 @@ class LayerSpec:
 class RouteSpec:
     """One route. `path` is as API Gateway writes it, or `$default`; `method` is upper case, or `ANY`.
 
-    `payload_version` is "1.0" (REST proxy events) or "2.0" (HTTP API events).
+    `payload_version` is "1.0" (REST proxy events) or "2.0" (HTTP API events); `api_type` is `rest` or `http`.
+    No `auth` is an open route, no `stage` the default one of its kind of API.
     """
 
     path: str
     method: str
     payload_version: str = "1.0"
+    api_type: str = field()
+    stage: str = ""
+    auth: RouteAuth | None = None
+    cors: Cors | None = None
+
+    @api_type.default
+    def _of_payload(self) -> str:
+        return "http" if self.payload_version == "2.0" else "rest"
 
 
 @frozen
 class ScheduleSpec:
-    """One schedule. `expression` is `rate(…)` or `cron(…)`; `input` is JSON text; none: the default event."""
+    """One schedule. `expression` is `rate(…)` or `cron(…)`; `input` is JSON text; none: the default event.
+
+    `timezone` is an IANA name; none: UTC.
+    """
 
     expression: str
     input: str | None = None
     enabled: bool = True
+    timezone: str = ""
+    name: str = ""
 
 
 @frozen
@@ -119,6 +134,9 @@ class FunctionSpec:
     max_capacity: int | None = None
     routes: tuple[RouteSpec, ...] = ()
     schedules: tuple[ScheduleSpec, ...] = ()
+    function_url: FunctionUrl | None = None
+    async_invoke: AsyncInvoke | None = None
+    description: str = ""
 
 
 @frozen

@@ -26,7 +26,7 @@ def function(events, name="F", head="Resources:\n"):
         ("{Type: HttpApi, Properties: {Path: /x, Method: get}}", RouteSpec("/x", "GET", "2.0")),
         (
             "{Type: HttpApi, Properties: {Path: /x, Method: get, PayloadFormatVersion: '1.0'}}",
-            RouteSpec("/x", "GET", "1.0"),
+            RouteSpec("/x", "GET", "1.0", "http"),
         ),
         ("{Type: HttpApi}", RouteSpec("$default", "ANY", "2.0")),
         ("{Type: HttpApi, Properties: {Path: $default, Method: ANY}}", RouteSpec("$default", "ANY", "2.0")),
@@ -53,7 +53,12 @@ def test_an_api_event_is_a_route(build, event, route):
         (
             "{Type: Schedule, Properties: {Schedule: 'cron(0 12 * * ? *)', Input: '{\"a\": "
             "1}', Name: n, Description: d}}",
-            ScheduleSpec("cron(0 12 * * ? *)", '{"a": 1}'),
+            ScheduleSpec("cron(0 12 * * ? *)", '{"a": 1}', name="n"),
+        ),
+        (
+            "{Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 8 * * ? *)', Name: early, "
+            "State: DISABLED, ScheduleExpressionTimezone: Europe/Berlin}}",
+            ScheduleSpec("cron(0 8 * * ? *)", None, False, "Europe/Berlin", "early"),
         ),
         (
             "{Type: ScheduleV2, Properties: {ScheduleExpression: rate(2 days), State: "
@@ -136,6 +141,15 @@ def test_a_schedule_event_is_a_schedule(build, event, schedule):
             "{Type: Schedule, Properties: {Schedule: rate(1 day), Enabled: maybe}}",
             "Enabled: expected true or false, found 'maybe'",
         ),
+        (
+            "{Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 day), "
+            "ScheduleExpressionTimezone: ../etc}}",
+            "ScheduleExpressionTimezone: expected the name of a time zone, as Europe/Berlin, found '../etc'",
+        ),
+        (
+            "{Type: Schedule, Properties: {Schedule: rate(1 day), Name: a b}}",
+            "Name: expected up to 64 letters, digits, ., - and _, found 'a b'",
+        ),
         ("{Properties: {}}", "Events.E.Type: expected the type of an event, found nothing"),
         ("", "Events.E: expected an event, with its Type, found ''"),
         ("[a]", "Events.E: expected an event, with its Type, found a list"),
@@ -155,10 +169,6 @@ def test_a_wrong_event_is_refused_with_its_place(problems, event, message):
             "event E: S3 events aren't supported in this version",
         ),
         (
-            "{Type: Api, Properties: {Path: /, Method: get, Auth: {ApiKeyRequired: true}}}",
-            "event E: its authorization: everyone who reaches the gateway may call it",
-        ),
-        (
             "{Type: Api, Properties: {Path: /, Method: get, RequestModel: {Model: x}}}",
             "event E: the check of its requests",
         ),
@@ -171,11 +181,6 @@ def test_a_wrong_event_is_refused_with_its_place(problems, event, message):
             "event E: the property Pth, which isn't supported",
         ),
         ("{Type: Schedule, Properties: {Schedule: rate(1 day), RetryPolicy: {}}}", "event E: its retries"),
-        (
-            "{Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 day), "
-            "ScheduleExpressionTimezone: Asia/Tokyo}}",
-            "event E: the schedule is left out: its time zone Asia/Tokyo isn't supported in this version",
-        ),
         (
             "{Type: ScheduleV2, Properties: {ScheduleExpression: 'at(2030-01-01T00:00:00)'}}",
             "event E: a schedule that runs once isn't supported in this version",
@@ -213,14 +218,17 @@ def test_an_explicit_api_takes_routes_like_the_implicit_one(build):
     events = "A: {Type: Api, Properties: {Path: /a, Method: get, RestApiId: !Ref Api}}\n"
     events += "B: {Type: HttpApi, Properties: {Path: /b, Method: get, ApiId: !Ref Http}}\n"
     spec = build(function(events, head=API % ""))
-    assert spec.functions[0].routes == (RouteSpec("/a", "GET"), RouteSpec("/b", "GET", "2.0"))
+    assert spec.functions[0].routes == (
+        RouteSpec("/a", "GET", stage="v1"),
+        RouteSpec("/b", "GET", "2.0"),
+    )
     assert spec.findings == ()
 
 
 def test_an_api_may_be_named_by_its_bare_logical_id(build):
     event = "A: {Type: Api, Properties: {Path: /a, Method: get, RestApiId: Api}}\n"
     spec = build(function(event, head=API % ""))
-    assert (spec.functions[0].routes, spec.findings) == ((RouteSpec("/a", "GET"),), ())
+    assert (spec.functions[0].routes, spec.findings) == ((RouteSpec("/a", "GET", stage="v1"),), ())
 
 
 @pytest.mark.parametrize(
@@ -243,10 +251,10 @@ def test_a_route_of_an_api_that_is_elsewhere_is_a_finding(losses, api, found):
     [
         (", DefinitionBody: {paths: {}}", "its OpenAPI document: only the events of functions make routes"),
         (
-            ", Auth: {DefaultAuthorizer: X}",
-            "its authorization: everyone who reaches the gateway may call its routes",
+            ", Auth: {UsagePlan: {CreateUsagePlan: PER_API}}",
+            "its usage plan, with its throttling and quotas",
         ),
-        (", Cors: \"'*'\"", "the answers to CORS preflight requests"),
+        (", Policy: {}", "its resource policy: its routes are left out"),
         (", Domain: {DomainName: x}", "its domain name"),
         (", Colour: x", "the property Colour, which isn't supported"),
     ],
@@ -256,13 +264,28 @@ def test_what_an_api_loses_is_a_finding_of_the_api(losses, more, lost):
 
 
 def test_globals_of_an_api_count_for_the_implicit_one_when_an_event_uses_it(losses):
-    head = (
-        "Globals:\n  Api: {Auth: {ApiKeyRequired: true}}\n  HttpApi: {CorsConfiguration: true}\nResources:\n"
-    )
+    head = "Globals:\n  Api: {Variables: {A: b}}\n  HttpApi: {StageVariables: {A: b}}\nResources:\n"
     assert losses(function("E: {Type: Schedule, Properties: {Schedule: rate(1 day)}}\n", head=head)) == []
     assert losses(function("E: {Type: Api, Properties: {Path: /, Method: get}}\n", head=head)) == [
-        "ServerlessRestApi: its authorization: everyone who reaches the gateway may call its routes"
+        "ServerlessRestApi: its stage variables"
     ]
+
+
+def test_a_stage_has_a_name_of_the_right_form_or_is_a_finding(build, problems, losses):
+    api = "Resources:\n  Http: {Type: AWS::Serverless::HttpApi, Properties: {StageName: %s}}\n"
+    event = "A: {Type: HttpApi, Properties: {Path: /a, Method: get, ApiId: !Ref Http}}\n"
+    for name, stage in (("$default", ""), ("beta", "beta"), ("!Sub '${AWS::StackName}'", "shop-dev")):
+        (route,) = build(function(event, head=api % name)).functions[0].routes
+        assert route.stage == stage
+    assert "StageName: expected a name of letters, digits, - and _, found 'a/b'" in problems(api % "a/b")[0]
+    (lost,) = losses(api % "!ImportValue x")
+    assert lost == "Http: its stage name: a box has no other stacks to import from (Fn::ImportValue)"
+
+
+def test_two_schedules_of_a_function_have_different_names(problems):
+    events = "A: {Type: Schedule, Properties: {Schedule: rate(1 day), Name: n}}\n"
+    (problem,) = problems(function(events + events.replace("A:", "B:")))
+    assert "Name: expected a name that no other schedule of the function has, found 'n'" in problem
 
 
 def test_a_route_twice_in_one_api_is_an_error_and_in_two_apis_a_finding(problems, build):

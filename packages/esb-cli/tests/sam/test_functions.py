@@ -260,12 +260,10 @@ def test_properties_without_effect_on_a_box_are_passed_over_whatever_they_hold(l
     ("line", "lost"),
     [
         ("VpcConfig: {SubnetIds: [a]}", "its place in a VPC: it runs in the box's network"),
-        ("DeadLetterQueue: {Type: SQS, TargetArn: x}", "its dead letter queue"),
         (
-            "EventInvokeConfig: {MaximumRetryAttempts: 1}",
-            "its destinations and retries of asynchronous calls",
+            "DeadLetterQueue: {Type: SQS, TargetArn: x}",
+            "its dead letter queue: events given up go to the box's dead-letter store",
         ),
-        ("FunctionUrlConfig: {AuthType: NONE}", "its function URL"),
         ("FileSystemConfigs: []", "its file systems"),
         (
             "DeploymentPreference: {Type: AllAtOnce}",

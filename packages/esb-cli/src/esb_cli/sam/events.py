@@ -3,17 +3,20 @@
 import json
 import re
 
+from artifact_contract.config_sections import SCHEDULE_NAME, TIME_ZONE
 from artifact_contract.nodes import quote
 from attrs import define, field
 
+from esb_cli.sam.access import Guard, guard_of
 from esb_cli.sam.apis import IMPLICIT, RouteBook
-from esb_cli.sam.properties import Properties, of_fields
+from esb_cli.sam.properties import Properties, is_nothing, of_fields
 from esb_cli.sam.values import Fields, Items, Text, Unknown, describe
 from esb_cli.spec_model import RouteSpec, ScheduleSpec
 
 __all__ = ["Events", "read_events"]
 
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"})
+_ANY = "X-AMAZON-APIGATEWAY-ANY-METHOD"
 _PATH = re.compile(r"(/([^{}/\s]+|\{[\w.:$-]+\}))*(/|/\{[\w.:$-]+\+\})?\Z")
 _RATE = re.compile(r"rate\(\s*([1-9][0-9]{0,8})\s+(minute|hour|day)(s?)\s*\)\Z")
 _CRON = re.compile(r"cron\(\s*\S+(\s+\S+){5}\s*\)\Z")
@@ -58,7 +61,7 @@ def _read(kind: str, event: Properties, book: RouteBook, found: Events) -> None:
         route = _route(kind, below, book)
         found.routes += [route] if route else []
     elif kind in {"Schedule", "ScheduleV2"}:
-        schedule = _schedule(kind, below)
+        schedule = _schedule(kind, below, found)
         found.schedules += [schedule] if schedule else []
     else:
         event.skip("Properties")
@@ -74,22 +77,34 @@ def _below(event: Properties) -> Properties:
 
 def _route(kind: str, event: Properties, book: RouteBook) -> RouteSpec | None:
     http = kind == "HttpApi"
-    api = _api(event, "ApiId" if http else "RestApiId", kind)
+    name = _api(event, "ApiId" if http else "RestApiId", kind)
     version = _payload_version(event) if http else "1.0"
-    _drop_open_auth(event)
+    api = None if name is None else book.api(name)
+    guard = Guard() if api is None else guard_of(event, api.access, http=http)
+    event.skip("Auth")
+    path, method = _address(event, http=http)
+    if name is None or api is None or not path:
+        return None
+    if guard.refused:
+        event.lose(f"the route {method} {path} is left out: {guard.refused}", event.at("Auth"))
+        return None
+    route = RouteSpec(path, method, version, "http" if http else "rest", api.stage, guard.auth, api.cors)
+    return route if book.claim(route, name, event) else None
+
+
+def _address(event: Properties, *, http: bool) -> tuple[str, str]:
+    """Path and method; no path when they are wrong, which is reported."""
     if http and "Path" not in event and "Method" not in event:
-        route = RouteSpec("$default", "ANY", version)
-    else:
-        path = event.required_text("Path", "a path that begins with /")
-        method = event.required_text("Method", "an HTTP method")
-        if path is None or method is None or not _fits(path, method, event):
-            return None
-        route = RouteSpec(path.text, method.text.upper(), version)
-    return route if api is not None and book.claim(route, api, event) else None
+        return "$default", "ANY"
+    path = event.required_text("Path", "a path that begins with /")
+    method = event.required_text("Method", "an HTTP method")
+    if path is None or method is None or not _fits(path, method, event):
+        return "", ""
+    return path.text, "ANY" if method.text.upper() == _ANY else method.text.upper()
 
 
 def _fits(path: Text, method: Text, event: Properties) -> bool:
-    allowed = _METHODS | {"X-AMAZON-APIGATEWAY-ANY-METHOD"}
+    allowed = _METHODS | {_ANY}
     if method.text.upper() not in allowed:
         event.wrong("Method", f"one of {', '.join(sorted(_METHODS))}", quote(method.text), at=method)
     elif path.text != "$default" and not (path.text and _PATH.match(path.text)):
@@ -127,25 +142,13 @@ def _payload_version(event: Properties) -> str:
     return "2.0"
 
 
-def _drop_open_auth(event: Properties) -> None:
-    """An event that says it needs no authorizer loses none."""
-    value = event.value("Auth") if "Auth" in event else None
-    if "Auth" in event and not (isinstance(value, Fields) and _is_open(value)):
-        event.lose("its authorization: everyone who reaches the gateway may call it", event.at("Auth"))
-
-
-def _is_open(auth: Fields) -> bool:
-    authorizer = auth.items.get("Authorizer")
-    return set(auth.items) <= {"Authorizer", "InvokeRole"} and (
-        authorizer is None or (isinstance(authorizer, Text) and authorizer.text == "NONE")
-    )
-
-
-def _schedule(kind: str, event: Properties) -> ScheduleSpec | None:
+def _schedule(kind: str, event: Properties, found: Events) -> ScheduleSpec | None:
     key = "Schedule" if kind == "Schedule" else "ScheduleExpression"
     expression = event.required_text(key, "rate(...) or cron(...)")
     enabled = _enabled(event)
     data = _input(event)
+    name = _name(event, found)
+    zone = _zone(event) if kind == "ScheduleV2" else ""
     if expression is None or (kind == "ScheduleV2" and not _same_as_rule(event, expression)):
         return None
     rate = _RATE.match(expression.text)
@@ -155,21 +158,16 @@ def _schedule(kind: str, event: Properties) -> ScheduleSpec | None:
     elif rate is None and not _CRON.match(expression.text):
         event.wrong(key, "rate(5 minutes) or cron(0 12 * * ? *)", quote(expression.text), at=expression)
     else:
-        return ScheduleSpec(expression.text, data, enabled)
+        return ScheduleSpec(expression.text, data, enabled, zone, name)
     return None
 
 
 def _same_as_rule(event: Properties, expression: Text) -> bool:
     """Whether a ScheduleV2 means what a Schedule means; else it is left out, which is reported."""
-    zone = event.text("ScheduleExpressionTimezone")
     limits = [name for name in ("StartDate", "EndDate") if name in event]
     event.skip("StartDate", "EndDate")
     if expression.text.startswith("at("):
         event.lose("a schedule that runs once isn't supported in this version", expression)
-    elif zone is not None and zone.text not in _UTC:
-        event.lose(
-            f"the schedule is left out: its time zone {zone.text} isn't supported in this version", zone
-        )
     elif limits:
         event.lose(
             f"the schedule is left out: {limits[0]} isn't supported in this version", event.at(limits[0])
@@ -177,6 +175,28 @@ def _same_as_rule(event: Properties, expression: Text) -> bool:
     else:
         return True
     return False
+
+
+def _zone(event: Properties) -> str:
+    zone = event.text("ScheduleExpressionTimezone", "the name of a time zone")
+    if zone is None or zone.text in _UTC:
+        return ""
+    if not TIME_ZONE.fullmatch(zone.text):
+        expected = "the name of a time zone, as Europe/Berlin"
+        event.wrong("ScheduleExpressionTimezone", expected, quote(zone.text), at=zone)
+    return zone.text
+
+
+def _name(event: Properties, found: Events) -> str:
+    """The name of a schedule; none where it isn't known, as it then has no effect on a box."""
+    name = event.value("Name")
+    if not isinstance(name, Text) or is_nothing(name):
+        return ""
+    if not SCHEDULE_NAME.fullmatch(name.text):
+        event.wrong("Name", "up to 64 letters, digits, ., - and _", quote(name.text), at=name)
+    elif any(name.text == other.name for other in found.schedules):
+        event.wrong("Name", "a name that no other schedule of the function has", quote(name.text), at=name)
+    return name.text
 
 
 def _enabled(event: Properties) -> bool:

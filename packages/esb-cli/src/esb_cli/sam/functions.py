@@ -9,8 +9,9 @@ from esb_cli.sam.apis import RouteBook
 from esb_cli.sam.code import Site, build_settings, function_code, requirements_in
 from esb_cli.sam.environment import environment_of
 from esb_cli.sam.events import Events, read_events
+from esb_cli.sam.invoking import async_invoke_of, function_url_of
 from esb_cli.sam.layers import Layers
-from esb_cli.sam.properties import Properties, of_resource
+from esb_cli.sam.properties import Properties, is_nothing, of_resource
 from esb_cli.sam.resolve import Resolution
 from esb_cli.sam.template import Resource
 from esb_cli.sam.values import Text, describe
@@ -70,7 +71,8 @@ class Reader:
             props.lose(f"its build method {method}: the directory is taken as it is")
             builds = False
         name = self._name(resource, props)
-        events = read_events(props, self.book) if resource.type == FUNCTION_TYPES[0] else Events()
+        sam = resource.type == FUNCTION_TYPES[0]
+        events = read_events(props, self.book) if sam else Events()
         low, high = _capacity(props)
         spec = FunctionSpec(
             logical_id=resource.logical_id,
@@ -89,6 +91,9 @@ class Reader:
             max_capacity=high,
             routes=tuple(events.routes),
             schedules=tuple(events.schedules),
+            function_url=function_url_of(props) if sam else None,
+            async_invoke=async_invoke_of(props) if sam else None,
+            description=_description(props),
         )
         _logging(props)
         props.finish(resource.type)
@@ -99,6 +104,12 @@ class Reader:
         if not _NAME.match(name.text):
             props.wrong("FunctionName", "1 to 64 letters, digits, - and _", quote(name.text))
         return name.text
+
+
+def _description(props: Properties) -> str:
+    """The description; none where it isn't known, as nothing depends on it."""
+    value = props.value("Description")
+    return value.text if isinstance(value, Text) and not is_nothing(value) else ""
 
 
 def _or(value: int | None, default: int) -> int:

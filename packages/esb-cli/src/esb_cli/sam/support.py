@@ -25,6 +25,7 @@ HARMLESS_TYPES = frozenset(
         *("AWS::Logs::LogGroup", "AWS::ApiGateway::Account", "AWS::CDK::Metadata"),
     )
 )
+_DEAD_LETTERS = "its dead letter queue: events given up go to the box's dead-letter store"
 _FUNCTION_LOST = {
     "VpcConfig": "its place in a VPC: it runs in the box's network",
     "FileSystemConfigs": "its file systems",
@@ -37,12 +38,10 @@ _FUNCTION_LOST = {
 }
 _FUNCTION_HARMLESS = (
     *("Policies", "Role", "PermissionsBoundary", "AssumeRolePolicyDocument", "RolePath", "Tags"),
-    *("PropagateTags", "Description", "KmsKeyArn", "SourceKMSKeyArn", "CodeSigningConfigArn", "SnapStart"),
+    *("PropagateTags", "KmsKeyArn", "SourceKMSKeyArn", "CodeSigningConfigArn", "SnapStart"),
     *("RuntimeManagementConfig", "EphemeralStorage", "PublishToLatestPublished"),
 )
 _API_LOST = {
-    "Auth": "its authorization: everyone who reaches the gateway may call its routes",
-    "Cors": "the answers to CORS preflight requests",
     "DefinitionBody": "its OpenAPI document: only the events of functions make routes",
     "DefinitionUri": "its OpenAPI document: only the events of functions make routes",
     "Domain": "its domain name",
@@ -57,12 +56,10 @@ _API_LOST = {
     "MinimumCompressionSize": "the compression of answers",
     "ApiKeySourceType": "its API keys",
     "Mode": "its import mode",
-    "Policy": "its resource policy",
+    "Policy": "its resource policy: its routes are left out",
     "SecurityPolicy": "its TLS policy",
 }
 _HTTP_API_LOST = {
-    "Auth": "its authorization: everyone who reaches the gateway may call its routes",
-    "CorsConfiguration": "the answers to CORS preflight requests",
     "DefinitionBody": "its OpenAPI document: only the events of functions make routes",
     "DefinitionUri": "its OpenAPI document: only the events of functions make routes",
     "Domain": "its domain name",
@@ -99,22 +96,19 @@ RULES: dict[str, Rules] = {
         ),
         _FUNCTION_LOST
         | {
-            "DeadLetterQueue": "its dead letter queue",
-            "EventInvokeConfig": "its destinations and retries of asynchronous calls",
-            "FunctionUrlConfig": "its function URL",
+            "DeadLetterQueue": _DEAD_LETTERS,
             "DeploymentPreference": "its gradual deployment: a new version takes all calls at once",
         },
     ),
     "AWS::Lambda::Function": Rules(
         frozenset((*_FUNCTION_HARMLESS, "TracingConfig")),
-        _FUNCTION_LOST | {"DeadLetterConfig": "its dead letter queue"},
+        _FUNCTION_LOST | {"DeadLetterConfig": _DEAD_LETTERS},
     ),
     "AWS::Serverless::Api": Rules(
         frozenset(
             (
                 *(
                     "Name",
-                    "StageName",
                     "Description",
                     "Tags",
                     "PropagateTags",
@@ -135,7 +129,7 @@ RULES: dict[str, Rules] = {
     "AWS::Serverless::HttpApi": Rules(
         frozenset(
             (
-                *("Name", "StageName", "Description", "Tags", "PropagateTags", "AccessLogSettings"),
+                *("Name", "Description", "Tags", "PropagateTags", "AccessLogSettings"),
                 *("FailOnWarnings", "DisableExecuteApiEndpoint"),
             )
         ),
@@ -147,7 +141,6 @@ RULES: dict[str, Rules] = {
     ),
     "Api event": Rules(
         lost={
-            "Auth": "its authorization: everyone who reaches the gateway may call it",
             "RequestModel": "the check of its requests",
             "RequestParameters": "the check of its request parameters",
             "TimeoutInMillis": "its own time limit",
@@ -156,20 +149,31 @@ RULES: dict[str, Rules] = {
     ),
     "HttpApi event": Rules(
         lost={
-            "Auth": "its authorization: everyone who reaches the gateway may call it",
             "RouteSettings": "its throttling",
             "TimeoutInMillis": "its own time limit",
         },
     ),
+    "Api Auth": Rules(
+        frozenset({"AddApiKeyRequiredToCorsPreflight", "AddDefaultAuthorizerToCorsPreflight", "InvokeRole"}),
+        {
+            "ResourcePolicy": "its resource policy: its routes are left out",
+            "UsagePlan": "its usage plan, with its throttling and quotas",
+        },
+    ),
+    "HttpApi Auth": Rules(frozenset({"EnableIamAuthorizer"})),
+    "Api event Auth": Rules(frozenset({"InvokeRole", "OverrideApiAuth"})),
+    "Authorizer": Rules(
+        lost={"Identity": "where its token stands: the gateway takes it from the header Authorization"}
+    ),
+    "DestinationConfig": Rules(lost={"OnSuccess": "its on-success destination"}),
     "Schedule event": Rules(
-        frozenset({"Name", "Description", "RoleArn"}),
-        {"DeadLetterConfig": "its dead letter queue", "RetryPolicy": "its retries"},
+        frozenset({"Description", "RoleArn"}),
+        {"DeadLetterConfig": _DEAD_LETTERS, "RetryPolicy": "its retries"},
     ),
     "ScheduleV2 event": Rules(
         frozenset(
             (
                 *(
-                    "Name",
                     "Description",
                     "RoleArn",
                     "PermissionsBoundary",
@@ -180,7 +184,7 @@ RULES: dict[str, Rules] = {
                 "FlexibleTimeWindow",
             )
         ),
-        {"DeadLetterConfig": "its dead letter queue", "RetryPolicy": "its retries"},
+        {"DeadLetterConfig": _DEAD_LETTERS, "RetryPolicy": "its retries"},
     ),
     "AWS::Serverless::LayerVersion": Rules(
         frozenset(

@@ -1,0 +1,205 @@
+"""A guard of AWS is one of the box, or the route is left out; none is open that wasn't on AWS."""
+
+import textwrap
+
+import pytest
+from artifact_contract.config_types import RouteAuth
+from esb_cli.spec_model import RouteSpec
+
+TEMPLATE = """\
+Resources:
+  Pool: {{Type: AWS::Cognito::UserPool}}
+  Client: {{Type: AWS::Cognito::UserPoolClient}}
+  Api:
+    Type: AWS::Serverless::{kind}
+    Properties:
+{api}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: x
+      Events:
+        E: {{Type: {kind}, Properties: {{Path: /a, Method: get, {reference}: !Ref Api{event}}}}}
+"""
+
+
+def rest(api, event=""):
+    api = textwrap.indent("StageName: v1\n" + textwrap.dedent(api), " " * 6)
+    return TEMPLATE.format(kind="Api", api=api, reference="RestApiId", event=event and f", Auth: {event}")
+
+
+def http(api, event=""):
+    api = textwrap.indent("Name: x\n" + textwrap.dedent(api), " " * 6)
+    return TEMPLATE.format(kind="HttpApi", api=api, reference="ApiId", event=event and f", Auth: {event}")
+
+
+def routes(build, template):
+    return build(template).functions[0].routes
+
+
+def lost(losses, template):
+    """The findings but for those of the pool, which isn't supported."""
+    return [it for it in losses(template) if "its type isn't supported" not in it]
+
+
+KEY = "Auth: {ApiKeyRequired: true}"
+
+
+@pytest.mark.parametrize(
+    ("api", "event", "auth"),
+    [
+        ("", "", None),
+        ("Auth:", "", None),
+        ("", "{ApiKeyRequired: true}", RouteAuth("api_key")),
+        (KEY, "", RouteAuth("api_key")),
+        (KEY, "{Authorizer: NONE}", RouteAuth("api_key")),
+        (KEY, "{ApiKeyRequired: false}", None),
+        ("Auth: {DefaultAuthorizer: NONE}", "", None),
+    ],
+)
+def test_a_rest_api_may_ask_for_a_key(build, losses, api, event, auth):
+    assert routes(build, rest(api, event)) == (RouteSpec("/a", "GET", stage="v1", auth=auth),)
+    assert lost(losses, rest(api, event)) == []
+
+
+COGNITO = """\
+Auth:
+  DefaultAuthorizer: Pool
+  AddDefaultAuthorizerToCorsPreflight: false
+  Authorizers:
+    Pool: {UserPoolArn: !GetAtt Pool.Arn, AuthorizationScopes: [read]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "auth"),
+    [
+        ("", RouteAuth("jwt", scopes=("read",))),
+        ("{Authorizer: Pool, AuthorizationScopes: [write]}", RouteAuth("jwt", scopes=("write",))),
+        ("{Authorizer: NONE}", None),
+    ],
+)
+def test_for_a_user_pool_the_tokens_of_the_box_stand_in(build, losses, event, auth):
+    assert routes(build, rest(COGNITO, event)) == (RouteSpec("/a", "GET", stage="v1", auth=auth),)
+    assert lost(losses, rest(COGNITO, event)) == [
+        "Api: its user pool: a token of the box's own login is asked for instead"
+    ]
+
+
+def test_a_key_beside_a_token_is_a_finding(build, losses):
+    template = rest(COGNITO, "{ApiKeyRequired: true}")
+    assert routes(build, template)[0].auth == RouteAuth("jwt", scopes=("read",))
+    assert "F: event E: its API key: a token alone opens the route" in lost(losses, template)
+
+
+JWT = """\
+Auth:
+  DefaultAuthorizer: Own
+  Authorizers:
+    Own:
+      IdentitySource: $request.header.Authorization
+      AuthorizationScopes: [read]
+      JwtConfiguration: {issuer: "https://issuer/", audience: [a, b]}
+    Other: {JwtConfiguration: {issuer: "https://other/", audience: c}, IdentitySource: $request.header.X}
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "auth"),
+    [
+        ("", RouteAuth("jwt", "https://issuer/", ("a", "b"), ("read",))),
+        ("{AuthorizationScopes: [x, y]}", RouteAuth("jwt", "https://issuer/", ("a", "b"), ("x", "y"))),
+        ("{Authorizer: Other}", RouteAuth("jwt", "https://other/", ("c",))),
+        ("{Authorizer: NONE}", None),
+    ],
+)
+def test_a_jwt_authorizer_keeps_issuer_audience_and_scopes(build, losses, event, auth):
+    assert routes(build, http(JWT, event)) == (RouteSpec("/a", "GET", "2.0", auth=auth),)
+    assert lost(losses, http(JWT, event)) == [
+        "Api: where its token stands: the gateway takes it from the header Authorization"
+    ]
+
+
+def jwt(issuer, audience):
+    return (
+        "Auth:\n  DefaultAuthorizer: J\n  Authorizers:\n"
+        f"    J: {{JwtConfiguration: {{issuer: {issuer}, audience: {audience}}}}}\n"
+    )
+
+
+def test_an_issuer_that_is_not_known_becomes_the_box(build, losses):
+    template = http(jwt("!Sub 'https://cognito/${Pool}'", "[!Ref Client]"))
+    assert routes(build, template)[0].auth == RouteAuth("jwt")
+    (found,) = lost(losses, template)
+    assert found.startswith("Api: its issuer: a token of the box's own login is asked for instead (")
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        (rest("Auth: {DefaultAuthorizer: AWS_IAM}"), "a box has no IAM"),
+        (http("Auth: {EnableIamAuthorizer: true}", "{Authorizer: AWS_IAM}"), "a box has no IAM"),
+        (
+            rest("Auth: {DefaultAuthorizer: L, Authorizers: {L: {FunctionArn: !GetAtt F.Arn}}}"),
+            "a box has no Lambda authorizers",
+        ),
+        (
+            rest("Auth: {ApiKeyRequired: true, DefaultAuthorizer: L, Authorizers: {L: {FunctionArn: x}}}"),
+            "a box has no Lambda authorizers",
+        ),
+        (
+            http(
+                "Auth: {Authorizers: {L: {FunctionArn: x, AuthorizerPayloadFormatVersion: 2.0}}}",
+                "{Authorizer: L}",
+            ),
+            "a box has no Lambda authorizers",
+        ),
+        (rest("Policy: {Statement: []}"), "a box has no resource policies"),
+        (rest("Auth: {ResourcePolicy: {IpRangeBlacklist: [1.2.3.4]}}"), "a box has no resource policies"),
+        (rest("", "{ResourcePolicy: {CustomStatements: []}}"), "a box has no resource policies"),
+        (http(jwt("https://i", "[!Ref Client]")), "its audience isn't known (Client is "),
+        (
+            http(JWT, "{AuthorizationScopes: [!Ref Client]}"),
+            "its AuthorizationScopes isn't known (Client is ",
+        ),
+    ],
+)
+def test_a_route_whose_guard_a_box_does_not_have_is_left_out(build, losses, template, why):
+    assert routes(build, template) == ()
+    said = [it for it in lost(losses, template) if it.startswith("F: ")]
+    assert len(said) == 1
+    assert said[0].startswith(f"F: event E: the route GET /a is left out: {why}")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (rest("", "{Authorizer: Gone}"), "Auth: expected an authorizer of the route's API, found 'Gone'"),
+        (rest("Auth: {DefaultAuthorizer: Gone}"), "expected an authorizer of the route's API, found 'Gone'"),
+        (rest("Auth: [a]"), "Api.Properties.Auth: expected a mapping, found a list"),
+        (rest("Auth: !ImportValue x"), "Auth: expected a mapping, known when rendering"),
+        (rest("", "open"), "Auth: expected a mapping, found 'open'"),
+        (rest("", "{ApiKeyRequired: maybe}"), "ApiKeyRequired: expected true or false, found 'maybe'"),
+        (http(jwt("''", "[a]")), "issuer: expected the URL of an issuer, found ''"),
+        (http(jwt("https://i", "{a: b}")), "audience: expected a list of texts, found a mapping"),
+    ],
+)
+def test_a_guard_that_is_wrong_is_refused(problems, template, message):
+    assert any(message in problem for problem in problems(template))
+
+
+def test_globals_guard_the_routes_of_the_implicit_api(build):
+    template = """\
+Globals: {Api: {Auth: {ApiKeyRequired: true}}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: x
+      Events: {E: {Type: Api, Properties: {Path: /a, Method: get}}}
+"""
+    assert build(template).functions[0].routes == (RouteSpec("/a", "GET", auth=RouteAuth("api_key")),)
