@@ -19,6 +19,10 @@ class UnknownFunctionError(CallError):
     """No function of that name in the served generation."""
 
 
+class UnknownSettingError(UnknownFunctionError):
+    """The function is there, but has not what was asked for."""
+
+
 class UnknownOperationError(CallError):
     """Something of the Lambda API that this gateway does not do."""
 

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from esb_gateway.lambda_api.paths import is_lambda_api
 
-FUNCTIONS = {"hello": {"image": "hello:1"}}
+FUNCTIONS = {"hello": {"image": "hello:1", "function_url": {}, "async_invoke": {"max_retries": 1}}}
 MODEL = boto3.Session().client("lambda", region_name="us-east-1").meta.service_model
 DONE = {
     "Invoke",
@@ -13,6 +13,10 @@ DONE = {
     "GetFunction",
     "GetFunctionConfiguration",
     "GetFunctionConcurrency",
+    "GetFunctionEventInvokeConfig",
+    "GetFunctionUrlConfig",
+    "ListFunctionUrlConfigs",
+    "ListVersionsByFunction",
 }
 
 

@@ -18,6 +18,9 @@ FUNCTIONS = {
         "architectures": ["arm64"],
         "environment": {"TABLE": "orders", "PASSWORD": "${PASSWORD}"},
         "scaling": {"max_capacity": 4},
+        "description": "says hello",
+        "function_url": {"auth_type": "AWS_IAM", "cors": {"allow_origins": ["*"], "max_age": 60}},
+        "async_invoke": {"max_age": 600, "max_retries": 1, "on_failure": "plain"},
     },
     "plain": {"image": "plain:1"},
 }
@@ -39,6 +42,7 @@ async def test_a_configuration_has_what_the_box_knows_in_awss_fields(described):
         "FunctionName": "hello",
         "FunctionArn": ARN,
         "Version": "$LATEST",
+        "Description": "says hello",
         "Runtime": "python3.11",
         "Handler": "app.handler",
         "Timeout": 30,
@@ -82,6 +86,40 @@ async def test_concurrency_is_told_where_it_is_configured(described):
         assert (await box.client.get(path.format("plain"))).json() == {}
 
 
+async def test_a_function_url_is_told_as_this_client_can_reach_it(described):
+    async with described() as box:
+        found = (await box.client.get("/2021-10-31/functions/hello/url")).json()
+        assert (await box.client.get("/2021-10-31/functions/hello/urls")).json() == {
+            "FunctionUrlConfigs": [found]
+        }
+        assert found["FunctionUrl"] == "http://box.local:8080/function-urls/hello/"
+        assert (found["AuthType"], found["InvokeMode"]) == ("AWS_IAM", "BUFFERED")
+        assert (found["Cors"]["AllowOrigins"], found["Cors"]["MaxAge"]) == (["*"], 60)
+        none = await box.client.get("/2021-10-31/functions/plain/url")
+        assert none.headers["x-amzn-errortype"] == "ResourceNotFoundException"
+        assert (await box.client.get("/2021-10-31/functions/plain/urls")).json() == {"FunctionUrlConfigs": []}
+
+
+async def test_how_events_are_kept_is_told_where_it_is_configured(described):
+    async with described() as box:
+        found = (await box.client.get("/2019-09-25/functions/hello/event-invoke-config")).json()
+        assert found.pop("LastModified") > 1_500_000_000
+        assert found == {
+            "FunctionArn": f"{ARN}:$LATEST",
+            "MaximumRetryAttempts": 1,
+            "MaximumEventAgeInSeconds": 600,
+            "DestinationConfig": {"OnFailure": {"Destination": ARN.replace("hello", "plain")}},
+        }
+        none = await box.client.get("/2019-09-25/functions/plain/event-invoke-config")
+        assert none.headers["x-amzn-errortype"] == "ResourceNotFoundException"
+
+
+async def test_the_versions_of_a_function_are_the_one_there_is(described):
+    async with described() as box:
+        found = (await box.client.get("/2015-03-31/functions/hello/versions")).json()["Versions"]
+    assert [(one["Version"], one["FunctionArn"]) for one in found] == [("$LATEST", f"{ARN}:$LATEST")]
+
+
 @pytest.mark.parametrize(
     ("segment", "query", "arn"),
     [
@@ -102,7 +140,11 @@ async def test_an_unknown_function_is_not_found_by_any_operation(described):
         for path in (
             "2015-03-31/functions/x",
             "2015-03-31/functions/x/configuration",
+            "2015-03-31/functions/x/versions",
+            "2019-09-25/functions/x/event-invoke-config",
             "2019-09-30/functions/x/concurrency",
+            "2021-10-31/functions/x/url",
+            "2021-10-31/functions/x/urls",
         ):
             response = await box.client.get(f"/{path}")
             assert response.status_code == 404

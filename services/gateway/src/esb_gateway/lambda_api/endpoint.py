@@ -36,7 +36,8 @@ class LambdaApi:
             operation, function = self._operations.find(scope["method"], raw_path(scope))
             named = function_in(function, scope["query_string"]) if function is not None else ALL_FUNCTIONS
             trace, context = self._context(headers, trace)
-            request = ApiRequest(request_id, trace, context, scope["query_string"], headers, receive)
+            scheme, query = scope["scheme"], scope["query_string"]
+            request = ApiRequest(request_id, trace, context, scheme, query, headers, receive)
             reply = await operation(request, named)
         except CallError as error:
             reply = error_reply(error)

@@ -10,6 +10,7 @@ import json
 import orjson
 
 from esb_gateway.async_invoke.event_queue import EventQueue, QueuedEvent
+from esb_gateway.deployment import Deployment
 from esb_gateway.errors import InvalidContentError, InvalidParameterError, UnknownFunctionError
 from esb_gateway.front import Front
 from esb_gateway.lambda_api.function_names import FunctionName
@@ -30,7 +31,7 @@ class Invoke:
 
     async def __call__(self, request: ApiRequest, named: FunctionName) -> Reply:
         """Do what the invocation type says."""
-        target = target_of(self._front, named)
+        target = target_of(self._front.served.current, named)
         kind = invocation_type(request, (SYNC, EVENT, DRY_RUN))
         call = await read_call(request, kind)
         if kind == EVENT:
@@ -48,13 +49,12 @@ class Invoke:
         return reply
 
 
-def target_of(front: Front, named: FunctionName) -> Target:
+def target_of(deployment: Deployment, named: FunctionName) -> Target:
     """Return the function that is meant.
 
     Raises:
-        UnknownFunctionError: the served generation has none of that name.
+        UnknownFunctionError: the deployment has none of that name.
     """
-    deployment = front.served.current
     target = deployment.targets.get(named.name)
     if target is None:
         qualifier = f":{named.qualifier}" if named.qualifier else ""

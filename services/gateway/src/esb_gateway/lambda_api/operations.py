@@ -5,7 +5,11 @@
     GET  /2015-03-31/functions                                        ListFunctions
     GET  /2015-03-31/functions/{name}                                 GetFunction
     GET  /2015-03-31/functions/{name}/configuration                   GetFunctionConfiguration
+    GET  /2015-03-31/functions/{name}/versions                        ListVersionsByFunction
+    GET  /2019-09-25/functions/{name}/event-invoke-config             GetFunctionEventInvokeConfig
     GET  /2019-09-30/functions/{name}/concurrency                     GetFunctionConcurrency
+    GET  /2021-10-31/functions/{name}/url                             GetFunctionUrlConfig
+    GET  /2021-10-31/functions/{name}/urls                            ListFunctionUrlConfigs
 
 What would change something is refused: functions get here by `artifactctl apply` and in no other way.
 """
@@ -42,7 +46,11 @@ class Operations:
             ("POST", "/2021-11-15", "/response-streaming-invocations"): InvokeWithResponseStream(front),
             ("GET", "/2015-03-31", ""): queries.get_function,
             ("GET", "/2015-03-31", "/configuration"): queries.get_function_configuration,
+            ("GET", "/2015-03-31", "/versions"): queries.list_versions,
+            ("GET", "/2019-09-25", "/event-invoke-config"): queries.get_event_invoke_config,
             ("GET", "/2019-09-30", "/concurrency"): queries.get_function_concurrency,
+            ("GET", "/2021-10-31", "/url"): queries.get_url_config,
+            ("GET", "/2021-10-31", "/urls"): queries.list_url_configs,
         }
 
     def find(self, method: str, path: str) -> tuple[Operation, str | None]:

@@ -6,7 +6,8 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 
-from esb_gateway.errors import ConstraintError, InvalidParameterError
+from esb_gateway.deployment import Deployment
+from esb_gateway.errors import ConstraintError, InvalidParameterError, UnknownSettingError
 from esb_gateway.front import Front
 from esb_gateway.lambda_api import describe
 from esb_gateway.lambda_api.function_names import FunctionName
@@ -47,20 +48,47 @@ class Queries:
             found["NextMarker"] = marker_after(page[-1])
         return json_reply(found)
 
+    async def list_versions(self, _request: ApiRequest, named: FunctionName) -> Reply:
+        """Return the versions of one function: there is one."""
+        only = describe.summary(self._with(named), named.name, "$LATEST")
+        return json_reply({"Versions": [only]})
+
     async def get_function(self, _request: ApiRequest, named: FunctionName) -> Reply:
         """Return configuration, image and concurrency of one function."""
-        target_of(self._front, named)
-        return json_reply(describe.function(self._front.served.current, named.name, named.qualifier))
+        return json_reply(describe.function(self._with(named), named.name, named.qualifier))
 
     async def get_function_configuration(self, _request: ApiRequest, named: FunctionName) -> Reply:
         """Return the configuration of one function."""
-        target_of(self._front, named)
-        return json_reply(describe.configuration(self._front.served.current, named.name, named.qualifier))
+        return json_reply(describe.configuration(self._with(named), named.name, named.qualifier))
 
     async def get_function_concurrency(self, _request: ApiRequest, named: FunctionName) -> Reply:
         """Return how many calls of one function may run at once, where that is configured."""
-        target_of(self._front, named)
-        return json_reply(describe.concurrency(self._front.served.current, named.name))
+        return json_reply(describe.concurrency(self._with(named), named.name))
+
+    async def get_event_invoke_config(self, _request: ApiRequest, named: FunctionName) -> Reply:
+        """Return how events of one function are kept, where that is configured."""
+        found = describe.event_invoke(self._with(named), named.name, named.qualifier)
+        if found is None:
+            raise UnknownSettingError(f"The function {named.name} doesn't have an EventInvokeConfig")
+        return json_reply(found)
+
+    async def get_url_config(self, request: ApiRequest, named: FunctionName) -> Reply:
+        """Return the URL of one function, as this client can reach it."""
+        found = describe.url(self._with(named), named.name, request.origin)
+        if found is None:
+            raise UnknownSettingError("The resource you requested does not exist.")
+        return json_reply(found)
+
+    async def list_url_configs(self, request: ApiRequest, named: FunctionName) -> Reply:
+        """Return the URLs of one function: one or none."""
+        found = describe.url(self._with(named), named.name, request.origin)
+        return json_reply({"FunctionUrlConfigs": [found] if found else []})
+
+    def _with(self, named: FunctionName) -> Deployment:
+        """The served deployment, which has this function."""
+        deployment = self._front.served.current
+        target_of(deployment, named)
+        return deployment
 
 
 def marker_after(name: str) -> str:

@@ -21,9 +21,15 @@ class ApiRequest:
     request_id: str
     trace: str
     client_context: str
+    scheme: str
     query_string: bytes
     headers: dict[bytes, bytes]
     receive: Receive
+
+    @property
+    def origin(self) -> str:
+        """This gateway as the client reached it: scheme, name and port."""
+        return f"{self.scheme}://{self.headers.get(b'host', b'localhost').decode('latin-1')}"
 
     async def body(self, limit: int, kind: str) -> bytes:
         """Return the body.

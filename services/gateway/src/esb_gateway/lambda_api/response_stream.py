@@ -29,7 +29,7 @@ class InvokeWithResponseStream:
 
     async def __call__(self, request: ApiRequest, named: FunctionName) -> Reply:
         """Call the function and answer its payload as a stream."""
-        target = target_of(self._front, named)
+        target = target_of(self._front.served.current, named)
         kind = invocation_type(request, (SYNC, DRY_RUN))
         call = await read_call(request, kind)
         if kind == DRY_RUN:

@@ -1,0 +1,156 @@
+"""Whatever is sent to the Lambda API is answered, soon, and never with the gateway's own failure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+from attrs import frozen
+from esb_gateway.lambda_api.paths import DATES
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+FUNCTIONS = {
+    "hello": {"image": "hello:1", "function_url": {}},
+    "off": {"image": "x", "scaling": {"max_capacity": 0}},
+}
+SECONDS = 5.0  # for one answer; a hang would be longer
+
+words = st.sampled_from(
+    [
+        *(
+            "functions",
+            "hello",
+            "off",
+            "nobody",
+            "hello:live",
+            "hello:$LATEST",
+            "",
+            ".",
+            "..",
+            "%",
+            "%00",
+            "%2F",
+        ),
+        *("invocations", "configuration", "concurrency", "url", "urls", "versions", "event-invoke-config"),
+        *("response-streaming-invocations", "arn:aws:lambda:us-east-1:000000000000:function:hello"),
+    ]
+)
+segments = words | st.text(max_size=12) | st.binary(max_size=12).map(lambda data: data.decode("latin-1"))
+paths = st.builds(
+    lambda date, parts: "/".join(("", date, *parts)),
+    st.sampled_from(DATES),
+    st.lists(segments, min_size=1, max_size=5) | st.tuples(st.just("functions"), st.just("hello"), words),
+)
+values = st.binary(max_size=80)
+headers = st.dictionaries(
+    st.sampled_from(
+        [
+            *(b"x-amz-invocation-type", b"x-amz-log-type", b"x-amz-client-context", b"x-amzn-trace-id"),
+            *(b"content-type", b"content-length", b"host", b"authorization", b"x-amz-date", b"expect"),
+        ]
+    ),
+    values
+    | st.sampled_from([b"Event", b"DryRun", b"RequestResponse", b"Tail", b"None", b"eyJjdXN0b20iOltdfQ=="]),
+)
+queries = st.sampled_from(
+    [
+        b"",
+        b"Qualifier=live",
+        b"Qualifier=",
+        b"MaxItems=1",
+        b"MaxItems=-1",
+        b"Marker=MTpoZWxsbw==",
+        b"FunctionVersion=ALL",
+    ]
+) | st.binary(max_size=60)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+bodies = st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode())
+cuts = st.integers(min_value=1, max_value=4)
+
+
+@frozen
+class Answered:
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+async def ask(
+    app, method: str, path: str, query: bytes, fields: dict[bytes, bytes], parts: list[bytes]
+) -> Answered:
+    """One request as a server hands it over: any bytes a header may have, the body in any parts."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode("utf-8"),
+        "query_string": query,
+        "headers": list(fields.items()),
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8080),
+    }
+    left = iter([*[{"body": part, "more_body": True} for part in parts], {"body": b"", "more_body": False}])
+    sent: list[dict] = []
+
+    async def receive():
+        return {"type": "http.request", **next(left)}
+
+    async def send(message):
+        sent.append(message)
+
+    async with asyncio.timeout(SECONDS):
+        await app(scope, receive, send)
+    start, *bodies = sent
+    return Answered(start["status"], dict(start["headers"]), b"".join(one["body"] for one in bodies))
+
+
+@pytest.fixture
+def running(gateway) -> Iterator[tuple[asyncio.Runner, object]]:
+    """A gateway that lives as long as the test, which runs on no event loop: hypothesis has its own pace."""
+    with asyncio.Runner() as runner:
+        manager = gateway(FUNCTIONS)
+        box = runner.run(manager.__aenter__())
+        yield runner, box
+        runner.run(manager.__aexit__(None, None, None))
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"]),
+    path=paths,
+    query=queries,
+    fields=headers,
+    body=bodies,
+    cut=cuts,
+)
+@example("POST", "/2015-03-31/functions/hello/invocations", b"", {b"content-length": b"9" * 80}, b"1", 1)
+@example("POST", "/2021-11-15/functions/hello/response-streaming-invocations", b"Qualifier=%ff", {}, b"", 1)
+@example("GET", "/2015-03-31/functions/", b"Marker=%ff&MaxItems=%d9%a1", {}, b"", 1)
+@example("GET", "/2021-10-31/functions/hello/url", b"", {b"host": b"\xff\x00"}, b"", 1)
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_request_is_answered_in_awss_form(running, method, path, query, fields, body, cut):
+    runner, box = running
+    size = -(-len(body) // cut) or 1
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    answered = runner.run(ask(box.app, method, path, query, fields, parts))
+    assert answered.status < 500, answered
+    assert b"x-amzn-requestid" in answered.headers
+    if answered.status >= 400:
+        told = json.loads(answered.body)
+        assert answered.headers[b"x-amzn-errortype"]
+        assert told["Type"] == "User"
+        assert told.get("message") or told.get("Message")
+    assert all(b"\r" not in value and b"\n" not in value for value in answered.headers.values())
+    assert "bug" not in box.log.events()
