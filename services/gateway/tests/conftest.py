@@ -14,6 +14,8 @@ import pytest
 from attrs import define, field, frozen
 from esb_gateway.app import Deps, Gateway, create_app
 from esb_gateway.async_invoke.event_store import open_store
+from esb_gateway.auth.credential_store import CredentialStore
+from esb_gateway.auth.credentials import AccessKey, ApiKey, Credentials, Jwt, User
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Box
@@ -241,6 +243,19 @@ class RunningGateway:
         )
 
 
+def make_credentials() -> Credentials:
+    """What every gateway in these tests knows; nothing of it opens anything else."""
+    return Credentials(
+        access_keys=(
+            AccessKey("operator", "ESBOPERATOR", "operator-secret-key"),
+            AccessKey("functions", "ESBFUNCTIONS", "functions-secret-key"),
+        ),
+        api_keys=(ApiKey("default", "the-api-key"), ApiKey("other", "another-api-key")),
+        jwt=Jwt("the-secret-of-this-boxs-own-tokens-0123456789"),
+        users=(User("admin", password="the-password"),),
+    )
+
+
 Starter = Callable[..., object]
 
 
@@ -250,6 +265,9 @@ async def running(
 ) -> AsyncIterator[RunningGateway]:
     settings.setdefault("drain_timeout", 1.0)
     settings.setdefault("state_dir", config_dir.with_name(f"{config_dir.name}-state"))
+    settings.setdefault("sigv4", False)
+    settings.setdefault("credentials_file", settings["state_dir"] / "credentials.yml")
+    deps.setdefault("credentials", CredentialStore(make_credentials()))
     config = GatewayConfig(config_dir=config_dir, agent_address="fake", **settings)
     deps.setdefault("store", open_store(config.state_dir))
     app = create_app(config, Deps(agent=agent, log=log, open_channel=agent.open_channel, **deps))
@@ -307,6 +325,7 @@ def helpers() -> type:
         echo = staticmethod(echo)
         raw = staticmethod(raw)
         eventually = staticmethod(eventually)
+        make_credentials = staticmethod(make_credentials)
         write_config = staticmethod(write_config)
         write_generation = staticmethod(write_generation)
         Agent = FakeAgent

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from esb_gateway.config import ConfigError, read_config
+from esb_gateway.auth.credentials import AccessKey
+from esb_gateway.config import ConfigError, environment_key, read_config, with_functions_key
 
 NEEDED = {
     "ESB_CONFIG_DIR": "/config",
@@ -12,6 +13,8 @@ NEEDED = {
 
 def test_three_variables_are_enough():
     config = read_config(NEEDED)
+    assert (config.state_dir, config.credentials_file) == (Path("/state"), Path("/state/credentials.yml"))
+    assert config.sigv4
     assert (config.config_dir, config.agent_address) == (Path("/config"), "unix:/agent.sock")
     assert config.state_dir == Path("/state")
     assert (config.host, config.port, config.owner_id, config.stage) == (
@@ -44,6 +47,8 @@ def test_every_setting_can_be_given():
             "ESB_GATEWAY_QUEUE": "4",
             "ESB_GATEWAY_IDLE_TIMEOUT": "60",
             "ESB_GATEWAY_ACQUIRE_TIMEOUT": "2",
+            "ESB_GATEWAY_CREDENTIALS": "/secrets/keys.yml",
+            "ESB_GATEWAY_SIGV4": "off",
             "AWS_REGION": "eu-west-1",
         }
     )
@@ -52,6 +57,7 @@ def test_every_setting_can_be_given():
     assert (config.access_log, config.log_level, config.event_queue_limit) == (False, "warning", 5)
     assert (config.event_retry_seconds, config.dead_letter_limit, config.schedule_grace) == (0.5, 6, 7)
     assert (config.drain_timeout, config.client_timeout) == (1.5, 7)
+    assert (config.credentials_file, config.sigv4) == (Path("/secrets/keys.yml"), False)
     assert (limits.max, limits.queue, limits.idle_timeout, limits.acquire_timeout) == (3, 4, 60, 2)
     assert config.box.arn("f") == "arn:aws:lambda:eu-west-1:000000000000:function:f"
 
@@ -66,6 +72,7 @@ def test_all_that_is_wrong_is_told_at_once():
                 "ESB_GATEWAY_LOG_LEVEL": "loud",
                 "ESB_GATEWAY_MAX_WORKERS": "0",
                 "ESB_GATEWAY_IDLE_TIMEOUT": "inf",
+                "ESB_GATEWAY_SIGV4": "on",
             }
         )
     assert str(caught.value).splitlines() == [
@@ -75,6 +82,7 @@ def test_all_that_is_wrong_is_told_at_once():
         "ESB_GATEWAY_STATE_DIR: expected a value, found nothing",
         "ESB_GATEWAY_ACCESS_LOG: expected on or off, found 'yes'",
         "ESB_GATEWAY_LOG_LEVEL: expected debug or info or warning or error, found 'loud'",
+        "ESB_GATEWAY_SIGV4: expected required or off, found 'on'",
         "ESB_GATEWAY_MAX_WORKERS: expected a whole number from 1, found '0'",
         "ESB_GATEWAY_IDLE_TIMEOUT: expected seconds from 0, found 'inf'",
     ]
@@ -104,3 +112,19 @@ def test_workers_get_the_boxs_endpoints_and_credentials_and_nothing_else():
     given = read_config({**NEEDED, "AWS_ENDPOINT_URL_LAMBDA": "http://gw:1"})
     assert given.box.worker_environment["AWS_ENDPOINT_URL_LAMBDA"] == "http://gw:1"
     assert config.box.variables["HOME"] == "/root"
+
+
+def test_workers_get_the_functions_pair_and_a_session_token_only_with_its_own_pair():
+    pair = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
+    with_token = {**NEEDED, **pair, "AWS_SESSION_TOKEN": "token"}
+    key = environment_key(with_token)
+    assert (key.name, key.access_key_id, key.secret_access_key) == ("functions", "id", "key")
+    environment = with_functions_key(read_config(with_token), key).box.worker_environment
+    assert with_token.items() >= {name: environment[name] for name in (*pair, "AWS_SESSION_TOKEN")}.items()
+
+    without_pair = {**NEEDED, "AWS_SESSION_TOKEN": "token"}
+    assert environment_key(without_pair) is None
+    made = AccessKey("functions", "ESB1", "secret")
+    environment = with_functions_key(read_config(without_pair), made).box.worker_environment
+    assert (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]) == ("ESB1", "secret")
+    assert "AWS_SESSION_TOKEN" not in environment

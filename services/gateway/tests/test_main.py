@@ -1,13 +1,14 @@
 import os
 import socket
+import stat
 import subprocess
 import sys
 
 
-def run_main(**settings: str) -> subprocess.CompletedProcess[str]:
+def run_main(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ESB_")}
     return subprocess.run(
-        [sys.executable, "-m", "esb_gateway"],
+        [sys.executable, "-m", "esb_gateway", *arguments],
         env={**environ, **settings},
         capture_output=True,
         text=True,
@@ -67,3 +68,40 @@ def test_a_damaged_database_of_events_ends_with_code_4_and_is_left_as_it_is(tmp_
         f"esb-gateway: {database}: can't be read: file is not a database; put a copy"
     )
     assert database.read_bytes() == b"this is no database" * 100
+
+
+def test_the_credentials_command_makes_what_is_missing_and_prints_it_once(tmp_path):
+    state = tmp_path / "state"
+    first = run_main("credentials", ESB_GATEWAY_STATE_DIR=str(state))
+    file = state / "credentials.yml"
+    assert (first.returncode, first.stderr) == (0, f"esb-gateway: made in {file}; shown this once\n")
+    assert first.stdout.startswith("access_keys:\n")
+    assert file.read_text().endswith(first.stdout)
+    assert (stat.S_IMODE(state.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (0o700, 0o600)
+    again = run_main("credentials", ESB_GATEWAY_STATE_DIR=str(state))
+    assert (again.returncode, again.stdout) == (0, "")
+    assert again.stderr == f"esb-gateway: nothing was missing in {file}\n"
+
+
+def test_a_credentials_file_that_others_may_read_is_refused(tmp_path):
+    file = tmp_path / "credentials.yml"
+    file.write_text("")
+    file.chmod(0o640)
+    for command in (("credentials",), ()):
+        done = run_main(
+            *command,
+            ESB_CONFIG_DIR=str(tmp_path),
+            ESB_AGENT_ADDRESS="unix:/x",
+            ESB_GATEWAY_STATE_DIR=str(tmp_path),
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"esb-gateway: {file}: mode: expected 0600, found 0640, so that others may read it"
+            f" (chmod 600 {file})\n"
+        )
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage(tmp_path):
+    done = run_main("dance")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("esb-gateway: usage:")

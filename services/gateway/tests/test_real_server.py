@@ -19,9 +19,11 @@ import boto3
 import grpc.aio
 import httpx
 import pytest
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from esb_agent_api import agent_pb2, agent_pb2_grpc
+from ruamel.yaml import YAML
 
 FUNCTIONS = {
     name: {"image": f"{name}:1", "scaling": {"max_capacity": 2, "acquire_timeout": 0.3}}
@@ -139,6 +141,7 @@ class Box:
     """A running gateway process."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
+        self.directory = directory
         self.stubs = Stubs(directory)
         (directory / "functions.yml").write_text(json.dumps({"functions": FUNCTIONS}))
         (directory / "routing.yml").write_text(json.dumps({"routes": ROUTES}))
@@ -150,6 +153,8 @@ class Box:
             "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
             "ESB_GATEWAY_PORT": str(self.port),
             "ESB_GATEWAY_STATE_DIR": f"{directory}/state",
+            "AWS_ACCESS_KEY_ID": "ESBFUNCTIONS",
+            "AWS_SECRET_ACCESS_KEY": "functions-secret-key",
             **settings,
         }
         self.log = directory / "gateway.log"
@@ -205,8 +210,8 @@ def client(box: Box):
         "lambda",
         endpoint_url=box.url,
         region_name="us-east-1",
-        aws_access_key_id="id",
-        aws_secret_access_key="key",
+        aws_access_key_id="ESBFUNCTIONS",
+        aws_secret_access_key="functions-secret-key",
         config=Config(retries={"total_max_attempts": 1}),
     )
     yield made
@@ -391,7 +396,7 @@ def send_events(box: Box, worker: int, accepted: list[bytes]) -> None:
 
 
 def test_every_accepted_event_is_delivered_though_the_gateway_is_killed_under_load(tmp_path):
-    box = Box(tmp_path)
+    box = Box(tmp_path, ESB_GATEWAY_SIGV4="off")
     try:
         for _ in range(2):
             accepted: list[bytes] = []
@@ -412,7 +417,7 @@ def test_every_accepted_event_is_delivered_though_the_gateway_is_killed_under_lo
 
 
 def test_a_stop_leaves_what_was_not_begun_for_the_next_start(tmp_path):
-    box = Box(tmp_path, ESB_GATEWAY_DRAIN_TIMEOUT="0.2")
+    box = Box(tmp_path, ESB_GATEWAY_SIGV4="off", ESB_GATEWAY_DRAIN_TIMEOUT="0.2")
     try:
         path = f"{box.url}/2015-03-31/functions/slow/invocations"
         for number in range(5):
@@ -429,7 +434,7 @@ def test_a_stop_leaves_what_was_not_begun_for_the_next_start(tmp_path):
 
 
 def test_a_full_disk_is_told_and_never_accepted(tmp_path):
-    box = Box(tmp_path)
+    box = Box(tmp_path, ESB_GATEWAY_SIGV4="off")
     try:
         box.process.terminate()
         box.process.wait(20)
@@ -444,3 +449,54 @@ def test_a_full_disk_is_told_and_never_accepted(tmp_path):
         assert all(len(body) < 1_000_000 for body in box.stubs.bodies)
     finally:
         box.close()
+
+
+def lambda_client(box, key="ESBFUNCTIONS", secret="functions-secret-key", **more):
+    return boto3.client(
+        "lambda",
+        endpoint_url=box.url,
+        region_name=more.pop("region", "us-east-1"),
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, **more.pop("config", {})),
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "message"),
+    [
+        ({"key": "AKIANOBODY"}, "UnrecognizedClientException", "The security token included in the request"),
+        ({"secret": "guessed"}, "InvalidSignatureException", "The request signature we calculated does not"),
+        ({"aws_session_token": "t"}, "UnrecognizedClientException", "The security token included in the"),
+        (
+            {"region": "eu-west-1"},
+            "InvalidSignatureException",
+            "Credential should be scoped to a valid region",
+        ),
+        (
+            {"config": {"signature_version": UNSIGNED}},
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        ),
+    ],
+)
+def test_boto3_without_the_right_signature_is_refused_as_on_aws(box, how, code, message):
+    refused = lambda_client(box, **how)
+    with pytest.raises(ClientError) as caught:
+        refused.invoke(FunctionName="echo", Payload=b"{}")
+    refused.close()
+    error = caught.value.response
+    assert (error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"]) == (403, code)
+    assert error["Error"]["Message"].startswith(message)
+
+
+def test_the_operators_pair_made_at_the_first_start_opens_the_gateway(box):
+    made = YAML(typ="safe").load(box.directory / "state" / "credentials.yml")
+    operator = next(key for key in made["access_keys"] if key["name"] == "operator")
+    client = lambda_client(box, operator["access_key_id"], operator["secret_access_key"])
+    assert json.load(client.invoke(FunctionName="echo", Payload=b"1")["Payload"]) == 1
+    client.close()
+    log = box.log.read_text()
+    assert '"event":"credentials made"' in log
+    assert operator["secret_access_key"] not in log

@@ -24,6 +24,8 @@ from esb_gateway.access_log import AccessLog, Log
 from esb_gateway.async_invoke.delivery import Delivery
 from esb_gateway.async_invoke.durable_queue import DurableEventQueue
 from esb_gateway.async_invoke.event_store import EventStore
+from esb_gateway.auth.credential_store import RELOAD_SECONDS, CredentialStore
+from esb_gateway.auth.gate import Gate
 from esb_gateway.background import Background
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
@@ -60,6 +62,7 @@ class Deps:
     agent: Agent
     log: Log
     store: EventStore
+    credentials: CredentialStore
     clock: Clock = field(factory=Clock)
     access_stream: BinaryIO | None = None
     open_channel: Callable[[str], Channel] = WorkerChannel
@@ -138,6 +141,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
     )
     access = AccessLog(deps.access_stream, deps.clock.now)
     front = Front(served=served, invoker=invoker, access=access, clock=deps.clock, ids=ids, log=deps.log)
+    gate = Gate(deps.credentials, front, region=config.box.region, sigv4=config.sigv4)
     identity = ApiIdentity(account_id=config.box.account, rest_stage=config.stage)
 
     @asynccontextmanager
@@ -155,6 +159,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
             background.every(POLL_SECONDS, reloader.check),
             background.every(0, scheduler.step),
             background.every(0, events.step),
+            background.every(RELOAD_SECONDS, lambda: deps.credentials.reload(deps.log)),
         ]
         yield
         for loop in loops:
@@ -168,7 +173,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         await deps.agent.close()
 
     return Gateway(
-        invoke=LambdaApi(front, events),
+        invoke=gate.lambda_api(LambdaApi(front, events)),
         routes=ApiRoutes(front, identity, config.trusted_proxies),
         urls=FunctionUrls(front, identity, config.trusted_proxies),
         own={

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
+from esb_gateway.auth.credentials import FUNCTIONS, AccessKey
 from esb_gateway.deployment import Box
 from esb_gateway.routes.client import TrustedProxies, parse_trusted_proxies
 from esb_gateway.slow_clients import CLIENT_TIMEOUT
@@ -18,6 +19,7 @@ _WORKER_NAMES = frozenset(
     {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 )
 _ENDPOINTS = "AWS_ENDPOINT_URL"
+CREDENTIALS_FILE = "credentials.yml"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -36,6 +38,7 @@ class GatewayConfig:
     config_dir: Path
     agent_address: str
     state_dir: Path
+    credentials_file: Path
     host: str = "127.0.0.1"
     port: int = 8080
     owner_id: str = "esb-gateway"
@@ -50,6 +53,7 @@ class GatewayConfig:
     client_timeout: float = CLIENT_TIMEOUT
     keep_workers: bool = True
     trusted_proxies: TrustedProxies = field(factory=TrustedProxies)
+    sigv4: bool = True
     box: Box = field(factory=Box)
 
 
@@ -90,6 +94,7 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
         config_dir=Path(reader.text("ESB_CONFIG_DIR")),
         agent_address=reader.text("ESB_AGENT_ADDRESS"),
         state_dir=Path(reader.text("ESB_GATEWAY_STATE_DIR")),
+        credentials_file=_credentials_file(environ),
         host=host,
         port=port,
         owner_id=reader.text("ESB_OWNER_ID", "esb-gateway"),
@@ -110,6 +115,7 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
         trusted_proxies=reader.parsed(
             "ESB_GATEWAY_TRUSTED_PROXIES", TrustedProxies(), parse_trusted_proxies, "addresses and networks"
         ),
+        sigv4=reader.parsed("ESB_GATEWAY_SIGV4", True, _required, "required or off"),
         box=_box(reader, host, port),
     )
     if reader.problems:
@@ -146,6 +152,43 @@ def worker_environment(environ: Mapping[str, str], region: str, own_url: str) ->
     }
     defaults = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL_LAMBDA": own_url}
     return {**defaults, **passed}
+
+
+def with_functions_key(config: GatewayConfig, key: AccessKey) -> GatewayConfig:
+    """Return the settings with the pair that workers sign their calls with."""
+    environment = {
+        **config.box.worker_environment,
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+    }
+    environment.pop("AWS_SESSION_TOKEN", None)
+    if key.session_token:
+        environment["AWS_SESSION_TOKEN"] = key.session_token
+    return evolve(config, box=evolve(config.box, worker_environment=environment))
+
+
+def environment_key(environ: Mapping[str, str]) -> AccessKey | None:
+    """Return the functions' pair where the gateway's environment has one: it opens stores and gateway."""
+    key_id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    if not key_id or not secret:
+        return None
+    return AccessKey(FUNCTIONS, key_id, secret, environ.get("AWS_SESSION_TOKEN", ""))
+
+
+def read_credentials_file(environ: Mapping[str, str]) -> Path:
+    """Return where the credentials are.
+
+    Raises:
+        ConfigError: neither the file nor the state directory is named.
+    """
+    if not environ.get("ESB_GATEWAY_CREDENTIALS") and not environ.get("ESB_GATEWAY_STATE_DIR"):
+        raise ConfigError(["ESB_GATEWAY_STATE_DIR: expected a value, found nothing"])
+    return _credentials_file(environ)
+
+
+def _credentials_file(environ: Mapping[str, str]) -> Path:
+    named = environ.get("ESB_GATEWAY_CREDENTIALS")
+    return Path(named or Path(environ.get("ESB_GATEWAY_STATE_DIR", "")) / CREDENTIALS_FILE)
 
 
 def _port(text: str) -> int:
@@ -192,6 +235,12 @@ def _keep(text: str) -> bool:
     if text not in ("keep", "end"):
         raise ValueError(text)
     return text == "keep"
+
+
+def _required(text: str) -> bool:
+    if text not in ("required", "off"):
+        raise ValueError(text)
+    return text == "required"
 
 
 def _level(text: str) -> str:

@@ -20,7 +20,16 @@ import uvloop
 from esb_gateway.access_log import Log
 from esb_gateway.app import Deps, create_app
 from esb_gateway.async_invoke.event_store import EventStore, StoreError, open_store
-from esb_gateway.config import ConfigError, GatewayConfig, read_config
+from esb_gateway.auth.command import run_command
+from esb_gateway.auth.credential_store import CredentialStore
+from esb_gateway.auth.credentials_file import CredentialsError, load_or_create
+from esb_gateway.config import (
+    ConfigError,
+    GatewayConfig,
+    environment_key,
+    read_config,
+    with_functions_key,
+)
 from esb_gateway.http_server import GatewayProtocol
 from esb_gateway.logs import configure_logging
 from esb_gateway.workers.agent_grpc import GrpcAgent
@@ -29,7 +38,9 @@ _BACKLOG = 1024
 
 
 def main() -> int:
-    """Run the gateway until it is told to stop; return the exit code."""
+    """Run the gateway until it is told to stop, or a command of its own; return the exit code."""
+    if len(sys.argv) > 1:
+        return run_command(sys.argv[1:], os.environ)
     return run(os.environ)
 
 
@@ -41,7 +52,16 @@ def run(environ: Mapping[str, str]) -> int:
         for problem in error.problems:
             print(f"esb-gateway: {problem}", file=sys.stderr)  # noqa: T201 - without settings there is no log
         return 2
+    key = environment_key(environ)
+    try:
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        credentials, made = load_or_create(config.credentials_file, key)
+    except (CredentialsError, OSError) as error:
+        print(f"esb-gateway: {error}", file=sys.stderr)  # noqa: T201 - one line a person reads
+        return 2 if isinstance(error, CredentialsError) else 4
     log = configure_logging(config.log_level)
+    config = with_functions_key(config, credentials.functions_key)
+    credential_store = CredentialStore(credentials, config.credentials_file, key)
     try:
         listener = _listen(config)
     except OSError as error:
@@ -53,20 +73,26 @@ def run(environ: Mapping[str, str]) -> int:
         listener.close()
         print(f"esb-gateway: {error}", file=sys.stderr)  # noqa: T201 - one line a person reads
         return 4
+    if made:
+        log.warning("credentials made", path=str(made.path))
     # uvicorn handles these while it serves and raises them once more when it is done: a stop that was asked
     # for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     _tune_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, listener, store, log))
+        runner.run(_serve(config, listener, store, log, credential_store))
     return 0
 
 
-async def _serve(config: GatewayConfig, listener: socket.socket, store: EventStore, log: Log) -> None:
+async def _serve(
+    config: GatewayConfig, listener: socket.socket, store: EventStore, log: Log, credentials: CredentialStore
+) -> None:
     agent = GrpcAgent(config.agent_address, config.owner_id)
     stream = sys.stderr.buffer if config.access_log else None
-    app = create_app(config, Deps(agent=agent, log=log, store=store, access_stream=stream))
+    app = create_app(
+        config, Deps(agent=agent, log=log, store=store, credentials=credentials, access_stream=stream)
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app,
