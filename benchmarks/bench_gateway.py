@@ -261,6 +261,7 @@ def processes(directory: Path, access_log: str, loop: str = "asyncio") -> Iterat
         "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
         "ESB_GATEWAY_PORT": str(gateway_port),
         "ESB_GATEWAY_ACCESS_LOG": access_log,
+        "ESB_GATEWAY_SIGV4": "off",
     }
     stub = [sys.executable, __file__, "--directory", str(directory), "--port", str(worker_port)]
     stub += ["--loop", loop, "--role"]

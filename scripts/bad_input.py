@@ -289,6 +289,7 @@ def settings() -> dict[str, str]:
         "ESB_AGENT_ADDRESS": "unix:agent.sock",
         "ESB_AGENT_STATE_DIR": "state",
     }
+    environ |= {"ESB_GATEWAY_STATE_DIR": "gateway", "ESB_GATEWAY_SIGV4": "off"}
     return environ | {"ESB_CONFIG_DIR": "config", "ESB_OWNER_ID": "demo"}
 
 

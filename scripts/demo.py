@@ -23,11 +23,16 @@ from types import FrameType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 PROJECT = Path(__file__).resolve().parent.parent / "examples" / "orders"
 BIN = Path(sys.executable).parent
 WORK = Path(".esb/demo")  # relative to the project, as in the printed commands
 STATE, ARTIFACT = WORK / "box", WORK / "artifact"
 MANIFEST = ARTIFACT / "artifact.yml"
+LAMBDA_API = "/2015-03-31/"
 READY_SECONDS = 60.0
 CALL_SECONDS = 30.0
 FILE = bytes(range(256)) * 256  # every byte there is, 64 KiB
@@ -147,13 +152,25 @@ class Caller:
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=CALL_SECONDS)
         try:
-            connection.request(method, path, body, {"Content-Type": type_} if body is not None else {})
+            headers = {"Content-Type": type_} if body is not None else {}
+            if path.startswith(LAMBDA_API):
+                headers |= signature(method, self.url + path, body)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             return Reply(response.status, response.headers.get("Content-Type", ""), response.read())
         except (OSError, http.client.HTTPException) as error:
             raise DemoError(f"{method} {path}: no answer from the gateway: {error}") from error
         finally:
             connection.close()
+
+
+def signature(method: str, url: str, body: bytes | None) -> dict[str, str]:
+    """What an AWS SDK adds to a call of the Lambda API, with the key pair of this box."""
+    pair = json.loads((PROJECT / STATE / "credentials.json").read_text())
+    request = AWSRequest(method, url, data=body)
+    credentials = Credentials(pair["AccessKeyId"], pair["SecretAccessKey"])
+    SigV4Auth(credentials, "lambda", "us-east-1").add_auth(request)
+    return {name: request.headers[name] for name in ("Authorization", "X-Amz-Date")}
 
 
 def show_body(reply: Reply) -> None:
@@ -253,7 +270,7 @@ def call_everything(caller: Caller) -> None:
 
     heading("The clean-up: its schedule is rate(1 hour), so here is the call it makes, made now")
     caller.expect("the gateway keeps the schedule", health(caller.url).get("schedules") == 1)
-    path = "/2015-03-31/functions/CleanupFunction/invocations"
+    path = f"{LAMBDA_API}functions/CleanupFunction/invocations"
     removed = caller.call("POST", path, body=json_body({"reason": "demo"}), status=200).json() or {}
     caller.expect("it removed the order that was to be kept for 0 days", removed.get("removed") == [bert])
     caller.call("GET", f"/orders/{bert}", status=404)
