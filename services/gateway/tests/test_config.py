@@ -128,3 +128,38 @@ def test_workers_get_the_functions_pair_and_a_session_token_only_with_its_own_pa
     environment = with_functions_key(read_config(without_pair), made).box.worker_environment
     assert (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]) == ("ESB1", "secret")
     assert "AWS_SESSION_TOKEN" not in environment
+
+
+TLS_NAMES = ("ESB_AGENT_TLS_CERT", "ESB_AGENT_TLS_KEY", "ESB_AGENT_TLS_CA")
+
+
+def test_an_agent_on_tcp_comes_with_certificates(tmp_path):
+    files = {name: tmp_path / name for name in TLS_NAMES}
+    for path in files.values():
+        path.touch()
+    given = {name: str(path) for name, path in files.items()}
+    config = read_config({**NEEDED, **given, "ESB_AGENT_ADDRESS": "tcp:agent.box:7443"})
+    assert config.agent_address == "tcp:agent.box:7443"
+    assert config.agent_tls is not None
+    assert config.agent_tls.files == tuple(files.values())
+
+
+def test_without_them_it_is_refused_unless_they_are_switched_off_by_name(tmp_path):
+    tcp = {**NEEDED, "ESB_AGENT_ADDRESS": "tcp:127.0.0.1:7443"}
+    with pytest.raises(ConfigError) as caught:
+        read_config({**tcp, "ESB_AGENT_TLS_CERT": "/nowhere/a.crt"})
+    assert str(caught.value).splitlines() == [
+        "ESB_AGENT_TLS_CERT: expected a PEM file, or ESB_AGENT_TLS=off-trusted-network, "
+        "found '/nowhere/a.crt'",
+        "ESB_AGENT_TLS_KEY: expected a value, found nothing",
+        "ESB_AGENT_TLS_CA: expected a value, found nothing",
+    ]
+    with pytest.raises(ConfigError, match="ESB_AGENT_TLS: expected off-trusted-network, found 'off'"):
+        read_config({**tcp, "ESB_AGENT_TLS": "off"})
+    assert read_config({**tcp, "ESB_AGENT_TLS": "off-trusted-network"}).agent_tls is None
+
+
+@pytest.mark.parametrize("address", ["localhost:7443", "tcp:7443", "tcp:host:0", "tcp:host:x", "unix:"])
+def test_an_address_of_another_form_is_refused(address):
+    with pytest.raises(ConfigError, match="ESB_AGENT_ADDRESS: expected unix:/path or tcp:host:port"):
+        read_config({**NEEDED, "ESB_AGENT_ADDRESS": address})

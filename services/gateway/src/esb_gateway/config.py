@@ -12,6 +12,7 @@ from esb_gateway.auth.credentials import FUNCTIONS, AccessKey
 from esb_gateway.deployment import Box
 from esb_gateway.routes.client import TrustedProxies, parse_trusted_proxies
 from esb_gateway.slow_clients import CLIENT_TIMEOUT
+from esb_gateway.workers.agent_channel import AgentTls
 from esb_gateway.workers.pool import PoolLimits
 
 _T = TypeVar("_T")
@@ -20,6 +21,7 @@ _WORKER_NAMES = frozenset(
 )
 _ENDPOINTS = "AWS_ENDPOINT_URL"
 CREDENTIALS_FILE = "credentials.yml"
+_TLS_OFF = "off-trusted-network"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -39,6 +41,7 @@ class GatewayConfig:
     agent_address: str
     state_dir: Path
     credentials_file: Path
+    agent_tls: AgentTls | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     owner_id: str = "esb-gateway"
@@ -92,7 +95,9 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
     port = reader.parsed("ESB_GATEWAY_PORT", 8080, _port, "a port from 1 to 65535")
     config = GatewayConfig(
         config_dir=Path(reader.text("ESB_CONFIG_DIR")),
-        agent_address=reader.text("ESB_AGENT_ADDRESS"),
+        agent_address=reader.parsed("ESB_AGENT_ADDRESS", "", _agent_address, "unix:/path or tcp:host:port")
+        or reader.text("ESB_AGENT_ADDRESS"),
+        agent_tls=_agent_tls(reader),
         state_dir=Path(reader.text("ESB_GATEWAY_STATE_DIR")),
         credentials_file=_credentials_file(environ),
         host=host,
@@ -121,6 +126,19 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
     if reader.problems:
         raise ConfigError(reader.problems)
     return config
+
+
+def _agent_tls(reader: _Reader) -> AgentTls | None:
+    """TCP needs mutual TLS; to go without must be said by name."""
+    off = reader.parsed("ESB_AGENT_TLS", False, _off, _TLS_OFF)
+    if off or not reader.environ.get("ESB_AGENT_ADDRESS", "").startswith("tcp:"):
+        return None
+    expected = f"a PEM file, or ESB_AGENT_TLS={_TLS_OFF}"
+    certificate, key, authority = (
+        reader.parsed(name, None, _file, expected) or Path(reader.text(name))
+        for name in ("ESB_AGENT_TLS_CERT", "ESB_AGENT_TLS_KEY", "ESB_AGENT_TLS_CA")
+    )
+    return AgentTls(certificate=certificate, key=key, authority=authority)
 
 
 def _box(reader: _Reader, host: str, port: int) -> Box:
@@ -189,6 +207,28 @@ def read_credentials_file(environ: Mapping[str, str]) -> Path:
 def _credentials_file(environ: Mapping[str, str]) -> Path:
     named = environ.get("ESB_GATEWAY_CREDENTIALS")
     return Path(named or Path(environ.get("ESB_GATEWAY_STATE_DIR", "")) / CREDENTIALS_FILE)
+
+
+def _agent_address(text: str) -> str:
+    scheme, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    if scheme == "tcp" and host:
+        _port(port)
+    elif scheme != "unix" or not rest:
+        raise ValueError(text)
+    return text
+
+
+def _off(text: str) -> bool:
+    if text != _TLS_OFF:
+        raise ValueError(text)
+    return True
+
+
+def _file(text: str) -> Path | None:
+    if not Path(text).is_file():
+        raise ValueError(text)
+    return Path(text)
 
 
 def _port(text: str) -> int:

@@ -88,7 +88,7 @@ def run(environ: Mapping[str, str]) -> int:
 async def _serve(
     config: GatewayConfig, listener: socket.socket, store: EventStore, log: Log, credentials: CredentialStore
 ) -> None:
-    agent = GrpcAgent(config.agent_address, config.owner_id)
+    agent = GrpcAgent(config.agent_address, config.owner_id, config.agent_tls)
     stream = sys.stderr.buffer if config.access_log else None
     app = create_app(
         config, Deps(agent=agent, log=log, store=store, credentials=credentials, access_stream=stream)

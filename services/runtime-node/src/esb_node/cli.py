@@ -1,4 +1,4 @@
-"""`esb-node`: up, down, status and logs of the embedded box.
+"""`esb-node`: up, down, status, logs and certificates of the embedded box.
 
 Exit codes (contract §12): 0 done, 2 usage, 4 the world failed, 130 Ctrl-C, 141 nobody reads stdout any more;
 a bug ends with a traceback and 1.
@@ -24,6 +24,7 @@ from attrs import asdict
 from esb_node import box_state, lock
 from esb_node.box import LOG_NAMES, UpRequest, log_file, plan_box, require_parts
 from esb_node.box_state import BoxState, read_state
+from esb_node.certs_cli import certs
 from esb_node.detach import detach_box
 from esb_node.down import stop_box
 from esb_node.errors import NodeError, error_text
@@ -179,6 +180,9 @@ def logs(state: Path, following: bool, lines: int, function: str | None, service
     for name, path in files:
         for text in last_lines(path, lines):
             click.echo(prefix.format(name) + show(text))
+
+
+command.add_command(certs)
 
 
 def main() -> None:

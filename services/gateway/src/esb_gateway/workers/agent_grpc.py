@@ -1,4 +1,4 @@
-"""The agent over gRPC: the only module that imports grpc.
+"""The agent over gRPC: with agent_channel.py the only module that imports grpc.
 
 Translates in, calls, translates out; a status becomes one of the errors of agent.py.
 """
@@ -20,6 +20,7 @@ from esb_gateway.workers.agent import (
     WorkerState,
     WorkerUsage,
 )
+from esb_gateway.workers.agent_channel import AgentChannel, AgentTls
 
 _ENSURE_SECONDS = 60.0  # a cold start with a large package; the agent has its own, shorter limit
 _OTHER_SECONDS = 10.0
@@ -39,18 +40,13 @@ _STATES = {
 class GrpcAgent:
     """`Agent` over one channel, for one owner."""
 
-    def __init__(self, address: str, owner_id: str) -> None:
-        # An agent that restarts is awaited by calls in line: retry the connection quickly instead of gRPC's
-        # default of up to two minutes. `min` is also how long one attempt may take.
-        options = [
-            ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 250),
-            ("grpc.max_reconnect_backoff_ms", 500),
-            ("grpc.enable_http_proxy", 0),
-        ]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
-        self._stub = agent_pb2_grpc.AgentStub(self._channel)
+    def __init__(self, address: str, owner_id: str, tls: AgentTls | None = None) -> None:
+        self._channel = AgentChannel(address, tls)
         self._owner = owner_id
+
+    @property
+    def _stub(self) -> agent_pb2_grpc.AgentStub:
+        return self._channel.stub
 
     async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
         """Return when the worker can take a call."""
