@@ -121,3 +121,16 @@ def test_equal_specifications_have_equal_fingerprints_and_different_ones_differe
     other = plan({"functions": {"f": {"image": "x", "environment": {"A": "1"}}}}).functions["f"].spec
     assert one == same
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
+
+
+def test_schedules_have_their_zone_and_name_and_can_be_switched_off(plan):
+    events = [
+        {"schedule": {"rate": "cron(0 9 * * ? *)", "timezone": "Asia/Tokyo", "name": "morning"}},
+        {"schedule": {"rate": "rate(1 minute)", "enabled": False}},
+        {"schedule": {"rate": "rate(1 minute)", "timezone": "Mars/Olympus"}},
+    ]
+    planned = plan({"functions": {"f": {"image": "x", "events": events}}})
+    (schedule,) = planned.schedules
+    assert (schedule.name, schedule.timezone) == ("morning", "Asia/Tokyo")
+    assert schedule.times.next_after(0.0) == 86400.0
+    assert any("timezone: expected an IANA name" in warning for warning in planned.warnings)

@@ -22,7 +22,8 @@ from attrs import field, frozen
 from esb_gateway.lambda_api.paths import is_lambda_api
 from esb_gateway.routes.planned import plan_router
 from esb_gateway.routes.router import Router
-from esb_gateway.scheduling.cron import ExpressionError, parse_expression
+from esb_gateway.scheduling.cron import ExpressionError
+from esb_gateway.scheduling.expressions import parse_expression
 from esb_gateway.scheduling.schedules import Schedule
 from esb_gateway.workers.agent import WorkerSpec
 from esb_gateway.workers.invoker import Target
@@ -186,10 +187,14 @@ def _schedules(functions: Iterable[Function]) -> tuple[list[Schedule], list[str]
     schedules, warnings = [], []
     for function in functions:
         for event in function.events:
+            if not event.enabled:
+                continue
             try:
-                times = parse_expression(event.rate)
+                times = parse_expression(event.rate, event.timezone)
             except ExpressionError as error:
                 warnings.append(f"function {function.name}: schedule left out: {error}")
             else:
-                schedules.append(Schedule(function.name, event.rate, times, event.input))
+                schedules.append(
+                    Schedule(function.name, event.rate, times, event.input, event.timezone, event.name)
+                )
     return schedules, warnings

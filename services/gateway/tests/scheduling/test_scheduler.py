@@ -5,7 +5,7 @@ import pytest
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.deployment import Box, Deployment
 from esb_gateway.errors import CallError, InfrastructureError, ThrottledError
-from esb_gateway.scheduling.cron import parse_expression
+from esb_gateway.scheduling.expressions import parse_expression
 from esb_gateway.scheduling.scheduler import Scheduler
 from esb_gateway.scheduling.schedules import Schedule
 from esb_gateway.stats import GatewayStats

@@ -1,6 +1,6 @@
 import json
 
-from esb_gateway.scheduling.cron import Rate, parse_expression
+from esb_gateway.scheduling.expressions import Rate, parse_expression
 from esb_gateway.scheduling.schedules import Firing, Schedule, ScheduleBook, event_payload
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,18 +1,22 @@
-"""Schedule expressions as EventBridge has them: `rate(5 minutes)` and `cron(0 10 ? * 6L *)`, in UTC.
+"""EventBridge's `cron(minutes hours day-of-month month day-of-week year)`: its grammar and its calendar.
 
-The grammar is read here, because EventBridge's is its own (six fields, Sunday is 1, `?` in exactly one day
-field); the calendar is croniter's, which knows L, W, # and years. Times of a rate are multiples of it since
-the epoch, so that they stay the same across reloads and restarts.
+    numbers, ranges (also over the end: FRI-MON), steps (0/15), lists, names of months and days
+    L  last day of the month; last day of the week; 6L the last Friday     LW  last weekday of the month
+    3W the weekday nearest to the 3rd, in the same month                   3#2 the second Tuesday
+    ?  in exactly one of the two day fields; Sunday is 1; minutes are the finest step
+
+Clocks that go forward skip the times in between; of a time that comes twice, when they go back, the first one
+counts (EventBridge Scheduler: daylight saving time).
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from calendar import monthrange
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from attrs import frozen
-from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped] # ships no types
 
 _MONTHS = {
     name: number
@@ -21,144 +25,145 @@ _MONTHS = {
     )
 }
 _DAYS = {name: number for number, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], 1)}
-_RATE = re.compile(r"rate\(\s*([1-9][0-9]{0,8})\s+(minute|hour|day)s?\s*\)")
-_CRON = re.compile(r"cron\((.*)\)")
-_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
-_LAST_YEAR = 2199
-_CALENDAR_END = 2099  # croniter's
-_HORIZON_YEARS = 40  # the rarest: a fifth Friday in February, at most 40 years apart (around 2100)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
+_SATURDAY, _SUNDAY = 5, 6  # as date.weekday() counts
+# Clocks are moved by two hours at most: no later look at a local time can come before this.
+_SHIFT = timedelta(hours=3)
+
+DayRule = Callable[[int, int], frozenset[int]]
 
 
 class ExpressionError(ValueError):
     """An expression that EventBridge would not take; says which part and what was expected."""
 
 
-class Times(Protocol):
-    """When a schedule is due."""
-
-    def next_after(self, moment: float) -> float | None:
-        """Return the first time later than `moment` (both seconds since the epoch); None: never again."""
-
-
 @frozen
-class Rate:
-    """Every `seconds`, counted from the epoch."""
+class CronFields:
+    """What the six fields mean; `days` gives the days of a year's month."""
 
-    seconds: int
-
-    def next_after(self, moment: float) -> float | None:
-        """Return the next multiple."""
-        return float((int(moment // self.seconds) + 1) * self.seconds)
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: DayRule
+    months: frozenset[int]
+    years: frozenset[int]
 
 
 @frozen
 class Cron:
-    """A calendar; `expression` is in croniter's order: minute, hour, day, month, weekday, second, year."""
+    """A calendar in a time zone."""
 
-    expression: str
-    last_weekday: bool = False
+    fields: CronFields
+    zone: ZoneInfo
 
     def next_after(self, moment: float) -> float | None:
         """Return the next time of the calendar, to the minute."""
         now = datetime.fromtimestamp(moment, UTC)
-        # The last weekday lies up to two days before the last day, which is what croniter is asked for.
-        times = croniter(
-            self.expression,
-            now - timedelta(days=3) if self.last_weekday else now,
-            max_years_between_matches=_HORIZON_YEARS,
-        )
-        try:
-            while True:
-                found: datetime = times.get_next(datetime)
-                if self.last_weekday:
-                    found -= timedelta(days=max(0, found.weekday() - 4))
-                if found > now:
-                    return found.timestamp()
-        except CroniterBadDateError:
-            return None
+        start = now.astimezone(self.zone).replace(tzinfo=None, fold=0) - _SHIFT
+        for local in self._times_from(start):
+            found = local.replace(tzinfo=self.zone).astimezone(UTC)
+            skipped = found.astimezone(self.zone).replace(tzinfo=None) != local
+            if not skipped and found > now:
+                return found.timestamp()
+        return None
+
+    def _times_from(self, start: datetime) -> Iterator[datetime]:
+        """Local times, whether or not the clocks ever show them."""
+        for day in self._days_from(start.date()):
+            for hour in self.fields.hours:
+                for minute in self.fields.minutes:
+                    local = datetime(day.year, day.month, day.day, hour, minute)
+                    if local >= start:
+                        yield local
+
+    def _days_from(self, start: date) -> Iterator[date]:
+        for year in range(start.year, _LAST_YEAR + 1):
+            if year not in self.fields.years:
+                continue
+            for month in range(start.month if year == start.year else 1, 13):
+                if month not in self.fields.months:
+                    continue
+                for number in sorted(self.fields.days(year, month)):
+                    day = date(year, month, number)
+                    if day >= start:
+                        yield day
 
 
-def parse_expression(text: str) -> Times:
-    """Read `rate(...)` or `cron(...)`.
+def parse_cron(text: str) -> CronFields:
+    """Read what stands in `cron(…)`.
 
     Raises:
-        ExpressionError: it is neither, or a field is wrong.
+        ExpressionError: not six fields, or one of them is wrong.
     """
-    text = text.strip()
-    rate = _RATE.fullmatch(text)
-    if rate:
-        return Rate(int(rate[1]) * _SECONDS[rate[2]])
-    cron = _CRON.fullmatch(text)
-    if cron:
-        return _cron(cron[1].upper().split())
-    raise ExpressionError(f"{text!r}: expected rate(N minutes|hours|days) or cron(six fields)")
-
-
-def _cron(fields: list[str]) -> Cron:
+    fields = text.upper().split()
     if len(fields) != 6:
         raise ExpressionError(f"cron: expected six fields, found {len(fields)}")
     minute, hour, day, month, weekday, year = fields
     if (day == "?") == (weekday == "?"):
         raise ExpressionError("cron: expected ? in either day-of-month or day-of-week, and not in both")
-    days, last_weekday = _day_of_month(day)
-    expression = (
-        _numbers("minutes", minute, 0, 59),
-        _numbers("hours", hour, 0, 23),
-        days,
-        _numbers("month", month, 1, 12, _MONTHS),
-        _day_of_week(weekday),
-        "0",
-        _years(year),
+    return CronFields(
+        minutes=tuple(_expand("minutes", minute, 0, 59)),
+        hours=tuple(_expand("hours", hour, 0, 23)),
+        days=_day_of_week(weekday) if day == "?" else _day_of_month(day),
+        months=frozenset(_expand("month", month, 1, 12, _MONTHS)),
+        years=frozenset(_expand("year", year, _FIRST_YEAR, _LAST_YEAR, wraps=False)),
     )
-    return Cron(" ".join(expression), last_weekday)
 
 
-def _day_of_month(field: str) -> tuple[str, bool]:
-    if field in ("?", "L"):
-        return ("*" if field == "?" else "L"), False
+def _day_of_month(field: str) -> DayRule:
+    if field == "L":
+        return lambda year, month: frozenset({monthrange(year, month)[1]})
     if field == "LW":
-        return "L", True
+        return lambda year, month: frozenset({_nearest_weekday(year, month, monthrange(year, month)[1])})
     if field.endswith("W"):
-        return f"{_value('day-of-month', field[:-1], 1, 31)}W", False
-    return _numbers("day-of-month", field, 1, 31), False
+        wanted = _value("day-of-month", field[:-1], 1, 31)
+        return lambda year, month: (
+            frozenset({_nearest_weekday(year, month, wanted)})
+            if wanted <= monthrange(year, month)[1]
+            else frozenset()
+        )
+    days = frozenset(_expand("day-of-month", field, 1, 31))
+    return lambda year, month: days & frozenset(range(1, monthrange(year, month)[1] + 1))
 
 
-def _day_of_week(field: str) -> str:
-    """Croniter counts from Sunday = 0."""
-    if field == "?":
-        return "*"
-    if field == "L":  # the week's last day
-        return "6"
+def _day_of_week(field: str) -> DayRule:
     name = "day-of-week"
+    if field == "L":  # the week's last day
+        field = "SAT"
     if field.endswith("L"):
-        return f"L{_value(name, field[:-1], 1, 7, _DAYS) - 1}"
+        weekday = _value(name, field[:-1], 1, 7, _DAYS)
+        return lambda year, month: frozenset({_days_of(year, month, weekday)[-1]})
     if "#" in field:
-        day, _, which = field.partition("#")
-        return f"{_value(name, day, 1, 7, _DAYS) - 1}#{_value(name, which, 1, 5)}"
+        text, _, which_text = field.partition("#")
+        weekday, which = _value(name, text, 1, 7, _DAYS), _value(name, which_text, 1, 5)
+        return lambda year, month: frozenset(_days_of(year, month, weekday)[which - 1 : which])
     if "/" in field:
         raise ExpressionError(f"cron: {name}: expected no /, found {field!r}")
-    return _numbers(name, field, 1, 7, _DAYS, shift=-1)
+    weekdays = _expand(name, field, 1, 7, _DAYS)
+    return lambda year, month: frozenset(
+        day for weekday in weekdays for day in _days_of(year, month, weekday)
+    )
 
 
-def _years(field: str) -> str:
-    if field == "*":
-        return "*"
-    years = [year for year in _expand("year", field, 1970, _LAST_YEAR, {}) if year <= _CALENDAR_END]
-    if not years:
-        raise ExpressionError(f"cron: year: expected a year up to {_CALENDAR_END}, found {field!r}")
-    return ",".join(map(str, years))
+def _days_of(year: int, month: int, weekday: int) -> list[int]:
+    """The days of a month that are a weekday of EventBridge's, where Sunday is 1."""
+    starts_on, length = monthrange(year, month)
+    first = 1 + (weekday - 2 - starts_on) % 7
+    return list(range(first, length + 1, 7))
 
 
-def _numbers(
-    name: str, field: str, low: int, high: int, names: dict[str, int] | None = None, *, shift: int = 0
-) -> str:
-    """The field's numbers, written out: nothing is left for two grammars to read differently."""
-    if field == "*":
-        return "*"
-    return ",".join(str(number + shift) for number in _expand(name, field, low, high, names or {}))
+def _nearest_weekday(year: int, month: int, day: int) -> int:
+    """Saturdays go back and Sundays forward, but never out of the month."""
+    weekday = date(year, month, day).weekday()
+    if weekday == _SATURDAY:
+        return day - 1 if day > 1 else day + 2
+    if weekday == _SUNDAY:
+        return day + 1 if day < monthrange(year, month)[1] else day - 2
+    return day
 
 
-def _expand(name: str, field: str, low: int, high: int, names: dict[str, int]) -> list[int]:
+def _expand(
+    name: str, field: str, low: int, high: int, names: dict[str, int] | None = None, *, wraps: bool = True
+) -> list[int]:
     numbers: set[int] = set()
     for item in field.split(","):
         span, slash, step_text = item.partition("/")
@@ -169,10 +174,11 @@ def _expand(name: str, field: str, low: int, high: int, names: dict[str, int]) -
         else:
             first = _value(name, first_text, low, high, names)
             last = _value(name, last_text, low, high, names) if dash else (high if slash else first)
+        if last < first and not wraps:
+            raise ExpressionError(f"cron: {name}: expected a range that goes up, found {span!r}")
         if last < first:  # FRI-MON, 22-2: over the end and on from the start
-            numbers.update(range(first, high + 1, step), range(low, last + 1, step))
-        else:
-            numbers.update(range(first, last + 1, step))
+            last += high - low + 1
+        numbers.update(low + (number - low) % (high - low + 1) for number in range(first, last + 1, step))
     return sorted(numbers)
 
 

@@ -20,7 +20,7 @@ import orjson
 from attrs import define, frozen
 
 from esb_gateway.async_invoke.event_store import CLOCK_SLIP_SECONDS
-from esb_gateway.scheduling.cron import Times
+from esb_gateway.scheduling.expressions import Times
 
 GRACE_SECONDS = 300.0
 
