@@ -42,6 +42,7 @@ Resources:
   Fail: {Type: AWS::Serverless::Function, Properties: {FunctionName: fail, Handler: app.fail}}
   Slow: {Type: AWS::Serverless::Function, Properties: {FunctionName: slow, Handler: app.slow, Timeout: 1}}
   Large: {Type: AWS::Serverless::Function, Properties: {FunctionName: large, Handler: app.large}}
+  Parts: {Type: AWS::Serverless::Function, Properties: {FunctionName: parts, Handler: app.parts}}
   Chain: {Type: AWS::Serverless::Function, Properties: {FunctionName: chain, Handler: app.chain}}
   Off:
     Type: AWS::Serverless::Function
@@ -74,6 +75,11 @@ def slow(event, context):
 
 def large(event, context):
     return "x" * event["size"]
+
+
+def parts(event, context):
+    yield "one"
+    yield "two"
 
 
 def chain(event, context):
@@ -191,6 +197,12 @@ def test_a_response_stream_ends_with_the_functions_error(client: Any) -> None:
         client.invoke_with_response_stream(FunctionName="nobody")
 
 
+def test_pythons_runtime_client_cannot_stream_a_generator(client: Any) -> None:
+    """When this fails, awslambdaric has learned to stream and the gateway should hand the parts on."""
+    (event,) = client.invoke_with_response_stream(FunctionName="parts", Payload=b"{}")["EventStream"]
+    assert json.loads(event["InvokeComplete"]["ErrorDetails"])["errorType"] == "Runtime.MarshalError"
+
+
 def test_every_error_is_one_of_boto3s_own(client: Any) -> None:
     errors = client.exceptions
     with pytest.raises(errors.ResourceNotFoundException, match=r"function:nobody$"):
@@ -215,7 +227,15 @@ def test_every_error_is_one_of_boto3s_own(client: Any) -> None:
 def test_functions_are_listed_and_described(client: Any) -> None:
     pages = client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2})
     found = [one for page in pages for one in page["Functions"]]
-    assert [one["FunctionName"] for one in found] == ["chain", "fail", "hello", "large", "off", "slow"]
+    assert [one["FunctionName"] for one in found] == [
+        "chain",
+        "fail",
+        "hello",
+        "large",
+        "off",
+        "parts",
+        "slow",
+    ]
     client.get_waiter("function_active_v2").wait(FunctionName="hello")
     hello = client.get_function(FunctionName="hello")
     configuration = hello["Configuration"]
@@ -302,7 +322,7 @@ def test_the_cli_sends_events_and_dry_runs(aws: Aws) -> None:
 
 def test_the_cli_lists_and_describes_functions(aws: Aws) -> None:
     names = told(aws("list-functions", "--page-size", "2", "--query", "Functions[].FunctionName"))
-    assert names == ["chain", "fail", "hello", "large", "off", "slow"]
+    assert names == ["chain", "fail", "hello", "large", "off", "parts", "slow"]
     some = told(aws("list-functions", "--max-items", "2"))
     rest = told(aws("list-functions", "--starting-token", some["NextToken"]))
     assert [one["FunctionName"] for one in some["Functions"] + rest["Functions"]] == names

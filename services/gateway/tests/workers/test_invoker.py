@@ -47,7 +47,7 @@ async def test_a_call_reaches_the_worker_with_all_it_needs(setup, agent):
         "x-amzn-requestid": "req-1",
         "x-amzn-trace-id": "Root=1-a-b",
         "x-amz-client-context": "Y29udGV4dA==",
-        "x-esb-deadline-ms": "1700000003000",
+        "x-esb-deadline-ms": "1700000003500",
         "x-esb-function-arn": "arn:aws:lambda:r:0:function:f:live",
         "content-length": "7",
     }

@@ -28,6 +28,8 @@ _ENDED = 410  # the worker had ended before the call reached its runtime
 _GRACE_SECONDS = (
     2.0  # the agent ends a call at the function's timeout; the gateway only when even that did not come
 )
+# The way to the worker must not shorten the function's timeout, which the worker keeps itself.
+_WAY_SECONDS = 0.5
 _TIMEOUT = "timeout"
 
 
@@ -177,7 +179,7 @@ def _too_large() -> Answer:
 
 def _request_head(target: Target, call: Call, qualifier: str | None, now: float) -> bytes:
     arn = target.arn if qualifier is None else f"{target.arn}:{qualifier}"
-    deadline = int((now + target.timeout) * 1000)
+    deadline = int((now + target.timeout + _WAY_SECONDS) * 1000)
     log_type = "X-Esb-Log-Type: Tail\r\n" if call.log_tail else ""
     return (
         "POST /2015-03-31/functions/function/invocations HTTP/1.1\r\n"
