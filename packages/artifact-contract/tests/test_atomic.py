@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from artifact_contract.atomic import write_atomic
+from artifact_contract.atomic import remove_stale, write_atomic
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -57,3 +57,17 @@ def test_a_directory_in_its_place_is_an_error(tmp_path: Path) -> None:
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     write_atomic(tmp_path / ("x" * 255), b"x")
     write_atomic(tmp_path / ("ü" * 127), b"x")
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.tmp").write_text("x")
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        killed.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_atomic(tmp_path / "f", b"x")
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.tmp"]

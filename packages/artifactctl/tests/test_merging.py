@@ -33,6 +33,18 @@ def test_the_later_entry_wins_in_place_and_new_keys_come_last():
     assert merged.owners == {A: MINE, C: MINE}
 
 
+def test_a_change_says_in_which_keys_something_differs():
+    route = ("routes", "GET", "/a")
+    before = base(
+        {route: {"path": "/a", "auth": {"type": "jwt"}, "cors": {}, "stage": "v1"}, A: {"image": "1"}}
+    )
+    merged = merge_entries(
+        before, [entry({route: {"path": "/a", "stage": "v1", "auth": {"type": "none"}}, B: {"image": "2"}})]
+    )
+    assert merged.entries[0].differing == {route: ("auth", "cors")}
+    assert merged.slots[route] == from_python({"path": "/a", "stage": "v1", "auth": {"type": "none"}})
+
+
 def test_a_default_that_is_there_wins_unless_it_is_the_owners_own():
     before = base({LEVEL: "person"})
     assert values(merge_entries(before, [entry({LEVEL: "x", LIMIT: "3"})])) == {LEVEL: "person", LIMIT: "3"}

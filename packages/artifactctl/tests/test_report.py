@@ -25,6 +25,7 @@ CHANGES = (
         replaced=(("resources", "dynamodb", "t"),),
         removed=tuple(("functions", f"old-{number}") for number in range(8)),
         kept=(("defaults", "environment", "LEVEL"),),
+        differing={("resources", "dynamodb", "t"): ("KeySchema", "BillingMode")},
     ),
     EntryChanges("other-00000000", "other.yaml"),
 )
@@ -61,7 +62,7 @@ Links put back in place: routing.yml.
   orders-00000000  orders.yaml
     + functions a
     + routes    GET /a
-    ~ resources dynamodb/t
+    ~ resources dynamodb/t (KeySchema, BillingMode)
     - functions old-0, old-1, old-2, old-3, old-4, old-5 and 2 more
     = defaults  environment/LEVEL  (there already, and stays as it is)
   other-00000000  other.yaml

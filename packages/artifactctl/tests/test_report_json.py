@@ -11,6 +11,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "artifact-operations.md"
 PROBLEM = {"file": str, "line": int, "column": int, "field": str, "expected": str, "found": str, "hint": str}
 SLOTS = {"functions": [str]}
 ENTRY = {"id": str, "ref": str, "added": SLOTS, "replaced": dict, "removed": dict, "kept": dict}
+ENTRY["differing"] = dict
 CHANGES = {
     **{"config_dir": str, "project": str, "env": str, "changed": bool, "generation": int},
     **{

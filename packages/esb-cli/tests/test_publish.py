@@ -286,6 +286,7 @@ def test_killed_at_any_step_no_manifest_describes_other_roots_and_the_next_run_p
             "artifact.yml", "more", "one", "two",
         ]  # fmt: skip
         assert [path for path in manifest.parent.iterdir() if path.match(".esb-*")] == []
+        assert [path for path in out.iterdir() if path.match(".write-*")] == []
         step += 1
     assert step > 40
     assert without_manifest > 0

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 _MODE = 0o644
+_PREFIX, _SUFFIX = ".write-", ".tmp"
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -17,7 +18,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: it can't be written; nothing has changed, no temporary file is left.
     """
-    handle, name = tempfile.mkstemp(prefix=".write-", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -30,6 +31,16 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove what killed calls of `write_atomic` left; only whoever is the one writer there may do it.
+
+    Raises:
+        OSError: the directory can't be read or written.
+    """
+    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 def _mode_of(path: Path) -> int:

@@ -44,28 +44,6 @@ class ApplyRequest(MergeRequest):
 
 
 @frozen(kw_only=True)
-class ApplyResult:
-    """What an apply or a merge did.
-
-    `generation` is current now, `previous` was before (None: none); `changed` is False when nothing was
-    written. `adopted` is the generation that a person's files became first, `relinked` are links that were
-    put (back) in place, `removed_generations` were older than wanted.
-    """
-
-    config_dir: Path
-    project: str
-    env: str
-    changed: bool
-    generation: int
-    previous: int | None
-    entries: tuple[EntryChanges, ...]
-    adopted: int | None = None
-    relinked: tuple[str, ...] = ()
-    removed_generations: tuple[int, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-
-
-@frozen(kw_only=True)
 class PlanRequest:
     """Ask what applying an artifact would change; secrets are checked when `secret_env` is given."""
 
@@ -77,7 +55,12 @@ class PlanRequest:
 
 @frozen(kw_only=True)
 class PlanResult:
-    """What an apply would do now; `generation` is the one it would make current."""
+    """What an apply would do now.
+
+    `generation` is the one it would make current, `previous` is current now (None: none); `changed` is False
+    when nothing would be written. `adopted` is the generation that a person's files would become first,
+    `relinked` are links that would be put (back) in place.
+    """
 
     config_dir: Path
     project: str
@@ -89,6 +72,13 @@ class PlanResult:
     adopted: int | None = None
     relinked: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
+
+
+@frozen(kw_only=True)
+class ApplyResult(PlanResult):
+    """What an apply or a merge did: a plan come true; `removed_generations` were older than wanted."""
+
+    removed_generations: tuple[int, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -44,7 +44,10 @@ class EntrySlots:
 
 @frozen
 class EntryChanges:
-    """What applying one entry does; `kept` are defaults it would set and that are there already."""
+    """What applying one entry does; `kept` are defaults it would set and that are there already.
+
+    `differing` are the keys in which something replaced is another than before (`auth` of a route).
+    """
 
     id: str
     ref: str
@@ -52,6 +55,7 @@ class EntryChanges:
     replaced: tuple[Slot, ...] = ()
     removed: tuple[Slot, ...] = ()
     kept: tuple[Slot, ...] = ()
+    differing: Mapping[Slot, tuple[str, ...]] = field(factory=dict)
 
 
 @frozen
@@ -85,7 +89,7 @@ def merge_entries(base: Base, entries: Sequence[EntrySlots]) -> Merged:
     return Merged(
         slots=slots,
         owners=owners,
-        entries=changes.of(entries),
+        entries=changes.of(entries, {slot: _differing(before[slot], slots[slot]) for slot in rewritten}),
         changed=changes.any() or owners != base.owners,
         warnings=tuple(_conflicts(base, entries, written, rewritten)),
     )
@@ -141,12 +145,23 @@ class _Changes:
     def any(self) -> bool:
         return any(map(any, (self.added, self.replaced, self.removed)))
 
-    def of(self, entries: Sequence[EntrySlots]) -> tuple[EntryChanges, ...]:
+    def of(
+        self, entries: Sequence[EntrySlots], differing: Mapping[Slot, tuple[str, ...]]
+    ) -> tuple[EntryChanges, ...]:
         lists = zip(self.added, self.replaced, self.removed, self.kept, strict=True)
-        return tuple(
-            EntryChanges(entry.id, entry.owner.ref, *map(tuple, four))
-            for entry, four in zip(entries, lists, strict=True)
-        )
+        found = []
+        for entry, (added, replaced, removed, kept) in zip(entries, lists, strict=True):
+            keys = {slot: differing[slot] for slot in replaced if differing[slot]}
+            four = tuple(added), tuple(replaced), tuple(removed), tuple(kept)
+            found.append(EntryChanges(entry.id, entry.owner.ref, *four, keys))
+        return tuple(found)
+
+
+def _differing(before: Node, after: Node) -> tuple[str, ...]:
+    if not (isinstance(before, MappingNode) and isinstance(after, MappingNode)):
+        return ()
+    keys = dict.fromkeys((*before.items, *after.items))
+    return tuple(key for key in keys if before.items.get(key) != after.items.get(key))
 
 
 def _by_entry(pairs: Iterable[tuple[Slot, int]], entries: Sequence[EntrySlots]) -> list[list[Slot]]:

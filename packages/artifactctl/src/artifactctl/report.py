@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -73,16 +73,26 @@ def _entry_lines(entry: EntryChanges, *, verbose: bool) -> Iterator[str]:
     if not (entry.added or entry.replaced or entry.removed or entry.kept):
         yield click.style("    no change", dim=True)
     for verb, (sign, colour) in _SIGNS.items():
-        for kind, names in by_kind(getattr(entry, verb)).items():
+        for kind, names in by_kind(getattr(entry, verb), _with_keys(entry)).items():
             note = "  (there already, and stays as it is)" if verb == "kept" else ""
             yield click.style(f"    {sign} {kind:<9} ", fg=colour) + _listed(names, verbose=verbose) + note
 
 
-def by_kind(slots: Sequence[Slot]) -> dict[str, list[str]]:
-    """The labels of slots by kind, kinds in the order of the files."""
+def _with_keys(entry: EntryChanges) -> Callable[[Slot], str]:
+    """The label of a slot, with the keys that are another in what is replaced: `GET /orders (auth, cors)`."""
+
+    def name(slot: Slot) -> str:
+        keys = entry.differing.get(slot)
+        return f"{label(slot)} ({', '.join(keys)})" if keys else label(slot)
+
+    return name
+
+
+def by_kind(slots: Sequence[Slot], name: Callable[[Slot], str] = label) -> dict[str, list[str]]:
+    """The names of slots by kind, kinds in the order of the files."""
     grouped: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for slot in slots:
-        grouped[slot[0]].append(label(slot))
+        grouped[slot[0]].append(name(slot))
     return {kind: labels for kind, labels in grouped.items() if labels}
 
 

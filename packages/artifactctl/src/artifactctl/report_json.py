@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from artifactctl.api import (
     ApplyResult,
     HistoryResult,
@@ -13,6 +15,7 @@ from artifactctl.generations import Generation
 from artifactctl.merging import EntryChanges
 from artifactctl.report import by_kind
 from artifactctl.report_problems import Json, problems_json
+from artifactctl.slots import label
 
 
 def applied_json(result: ApplyResult) -> Json:
@@ -29,7 +32,7 @@ def plan_json(result: PlanResult) -> Json:
     return {**_changes(result), "warnings": problems_json(result.warnings)}
 
 
-def _changes(result: ApplyResult | PlanResult) -> dict[str, Json]:
+def _changes(result: PlanResult) -> dict[str, Json]:
     return {
         "config_dir": str(result.config_dir),
         "project": result.project,
@@ -49,9 +52,17 @@ def _entry(entry: EntryChanges) -> Json:
         "ref": entry.ref,
         "added": by_kind(entry.added),
         "replaced": by_kind(entry.replaced),
+        "differing": _differing(entry),
         "removed": by_kind(entry.removed),
         "kept": by_kind(entry.kept),
     }
+
+
+def _differing(entry: EntryChanges) -> Json:
+    found: dict[str, dict[str, list[str]]] = {}
+    for slot, keys in entry.differing.items():
+        found.setdefault(slot[0], {})[label(slot)] = list(keys)
+    return cast("Json", found)
 
 
 def history_json(result: HistoryResult) -> Json:

@@ -204,9 +204,10 @@ def test_what_an_interrupted_first_run_left_is_taken_over(
     (layout / "blobs" / "sha256").mkdir(parents=True)
     (layout / ".staging").mkdir()
     (layout / ".staging" / "1-1").write_text("half")
-    (layout / ".index.json.x1.tmp").write_text("{")
+    (layout / ".write-x1.tmp").write_text("{")
     put(layout, a=recipe("1"))
     assert list(read_layout(layout)) == ["a"]
+    assert not (layout / ".write-x1.tmp").exists()
 
 
 def test_one_writer_at_a_time(layout: Path) -> None:

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from artifact_contract.atomic import write_atomic
+from artifact_contract.atomic import remove_stale, write_atomic
 from artifact_contract.digests import Sha256, directory_digest, file_digest
 from artifact_contract.errors import ArtifactError
 from artifact_contract.manifest import dump_manifest, load_manifest, parse_manifest
@@ -82,6 +82,8 @@ def publish(
             if changed or text != _current(output.manifest):
                 _switch(changed, output.manifest, text, aside)
             aside.unlink(missing_ok=True)  # also that of a killed run
+        if output.manifest.parent == output.directory:  # elsewhere somebody else may be writing
+            remove_stale(output.directory)
     return staged
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-from artifact_contract.atomic import write_atomic
+from artifact_contract.atomic import remove_stale, write_atomic
 
 from artifactctl.disk import LocalDisk
 from artifactctl.errors import DiskError, WorldError
@@ -125,6 +125,7 @@ class OciLayout:
         # the order of threads is no order: the index gets the references sorted
         index = self._index.with_images({ref: self._entries[ref] for ref in sorted(self._entries)})
         with _disk_errors(self.directory, "write the images"):
+            remove_stale(self.directory)
             (self.directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             self.blobs.publish(sorted(self._wanted))
             self._write_if_changed(INDEX_FILE, index.to_bytes(), changed=index != self._index)
@@ -196,7 +197,7 @@ def _check_version(directory: Path) -> None:
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        # atomic writing leaves `.<name>.….tmp` behind when it is killed
+        # atomic writing leaves `.write-….tmp` behind when it is killed
         others = [entry.name for entry in directory.iterdir() if entry.name not in _OURS]
         foreign = sorted(name for name in others if not name.endswith(".tmp"))
         if foreign:
