@@ -1,4 +1,3 @@
-import json
 import stat
 
 import pytest
@@ -51,14 +50,17 @@ def test_nothing_of_the_hosts_account_or_proxy_gets_in(plan):
     assert service(plan, GATEWAY).env["ESB_GATEWAY_STATE_DIR"] == plan.state.state_dir + "/gateway"
 
 
-def test_keys_are_made_once_kept_private_and_never_shown(plan, tmp_path):
-    path = tmp_path / "box" / "credentials.json"
-    secret = json.loads(path.read_text())["SecretAccessKey"]
-    assert len(secret) >= 40
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    again = plan_box(UpRequest(tmp_path / "box"), HOST)
-    assert service(again, GATEWAY).env["AWS_SECRET_ACCESS_KEY"] == secret
-    assert secret not in repr(again)
+def test_no_keys_are_told_to_the_gateway_it_has_its_own_file(plan, tmp_path):
+    env = service(plan, GATEWAY).env
+    assert "AWS_ACCESS_KEY_ID" not in env
+    assert env["ESB_GATEWAY_CREDENTIALS"] == plan.state.credentials_file
+    assert plan.state.credentials_file == str(tmp_path / "box" / "gateway" / "credentials.yml")
+
+
+def test_credentials_may_be_kept_elsewhere(tmp_path):
+    make_private(tmp_path / "box")
+    given = plan_box(UpRequest(tmp_path / "box"), HOST | {"ESB_GATEWAY_CREDENTIALS": "/etc/box.yml"})
+    assert given.state.credentials_file == "/etc/box.yml"
 
 
 def test_the_ports_of_the_last_box_are_taken_again(plan, tmp_path):

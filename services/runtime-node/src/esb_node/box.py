@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from esb_node import keys, ports
+from esb_node import ports
 from esb_node.box_state import BoxState, read_state
 from esb_node.errors import MissingPartsError
 from esb_node.sockets import socket_path
@@ -32,6 +32,7 @@ DATA_PLANE, AGENT, GATEWAY, PROVISIONER, SUPERVISOR = (
 LOG_NAMES = (SUPERVISOR, DATA_PLANE, AGENT, GATEWAY, PROVISIONER)
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
+_GATEWAY_STATE, _CREDENTIALS = "gateway", "credentials.yml"
 _HOST = "127.0.0.1"
 _PARTS = {
     "esb_agent": "agent",
@@ -42,6 +43,7 @@ _PARTS = {
 }
 _HOST_ONLY = ("AWS_", "MOTO_")
 _STORE_SECONDS = "20"
+_STORE_KEYS = {"AWS_ACCESS_KEY_ID": "provisioner", "AWS_SECRET_ACCESS_KEY": "not-compared"}  # moto takes any
 _DRAIN_SECONDS = "5"  # a box that is told to stop does not wait for the longest call there can be
 
 
@@ -86,15 +88,15 @@ def log_file(state: Path, name: str) -> Path:
 
 
 def plan_box(request: UpRequest, environ: Mapping[str, str]) -> Plan:
-    """Choose ports and keys and say how everything is started.
+    """Choose ports and say how everything is started.
 
     Raises:
         PortInUseError: a port that was asked for is taken.
     """
     state = request.state.resolve()
-    box = _box(request, state)
+    box = _box(request, state, environ)
     common = _without_host_settings(environ)
-    aws = _aws(box, keys.load_or_make(state))
+    aws = _aws(box)
     python = (sys.executable, "-P", "-m")
     agent_socket = Path(box.urls[AGENT].removeprefix("unix:"))
     services = (
@@ -131,12 +133,12 @@ def plan_box(request: UpRequest, environ: Mapping[str, str]) -> Plan:
         argv=(*python, "esb_provisioner", "--output", "json", "--wait", _STORE_SECONDS),
         output=state / "provisioner.json",
         log=log_file(state, PROVISIONER),
-        env=common | aws | _no_host_profile() | {"ESB_CONFIG_DIR": box.config_dir},
+        env=common | aws | _STORE_KEYS | _no_host_profile() | {"ESB_CONFIG_DIR": box.config_dir},
     )
     return Plan(box, services, job)
 
 
-def _box(request: UpRequest, state: Path) -> BoxState:
+def _box(request: UpRequest, state: Path, environ: Mapping[str, str]) -> BoxState:
     previous = read_state(state)
     used = previous.ports if previous else {}
     gateway = ports.choose(request.gateway_port, used.get(GATEWAY), option="--gateway-port")
@@ -154,7 +156,7 @@ def _box(request: UpRequest, state: Path) -> BoxState:
             AGENT: f"unix:{socket_path(state, 'agent.sock')}",
         },
         ports={GATEWAY: gateway, DATA_PLANE: data},
-        credentials_file=str(state / keys.FILE),
+        credentials_file=environ.get("ESB_GATEWAY_CREDENTIALS") or str(state / _GATEWAY_STATE / _CREDENTIALS),
     )
 
 
@@ -166,8 +168,8 @@ def _without_host_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _aws(box: BoxState, pair: keys.Keys) -> dict[str, str]:
-    """What every current AWS SDK reads: where the services are and as whom to call them."""
+def _aws(box: BoxState) -> dict[str, str]:
+    """What every current AWS SDK reads: where the services are. As whom to call them, the gateway tells."""
     return {
         "AWS_ENDPOINT_URL": box.urls[DATA_PLANE],
         "AWS_ENDPOINT_URL_DYNAMODB": box.urls[DATA_PLANE],
@@ -175,8 +177,6 @@ def _aws(box: BoxState, pair: keys.Keys) -> dict[str, str]:
         "AWS_ENDPOINT_URL_LAMBDA": box.urls[GATEWAY],
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": pair.access_key,
-        "AWS_SECRET_ACCESS_KEY": pair.secret_key,
     }
 
 
@@ -204,7 +204,8 @@ def _gateway_env(box: BoxState, state: Path) -> dict[str, str]:
         "ESB_GATEWAY_HOST": _HOST,
         "ESB_GATEWAY_PORT": str(box.ports[GATEWAY]),
         "ESB_AGENT_ADDRESS": box.urls[AGENT],
-        "ESB_GATEWAY_STATE_DIR": str(state / "gateway"),
+        "ESB_GATEWAY_STATE_DIR": str(state / _GATEWAY_STATE),
+        "ESB_GATEWAY_CREDENTIALS": box.credentials_file,
         "ESB_GATEWAY_DRAIN_TIMEOUT": _DRAIN_SECONDS,
         "ESB_OWNER_ID": f"box-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}",
     }

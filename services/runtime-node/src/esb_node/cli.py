@@ -1,4 +1,4 @@
-"""`esb-node`: up, down, status, logs and certificates of the embedded box.
+"""`esb-node`: up, down, status, logs, credentials and certificates of the embedded box.
 
 Exit codes (contract §12): 0 done, 2 usage, 4 the world failed, 130 Ctrl-C, 141 nobody reads stdout any more;
 a bug ends with a traceback and 1.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,24 +25,22 @@ from esb_node import box_state, lock
 from esb_node.box import LOG_NAMES, UpRequest, log_file, plan_box, require_parts
 from esb_node.box_state import BoxState, read_state
 from esb_node.certs_cli import certs
+from esb_node.credentials import make_credentials
+from esb_node.credentials_cli import credentials
 from esb_node.detach import detach_box
 from esb_node.down import stop_box
 from esb_node.errors import NodeError, error_text
 from esb_node.files import make_private
 from esb_node.function_logs import function_log, functions_with_logs, readable
 from esb_node.logs import follow, last_lines
+from esb_node.options import command_text, current_state, directory, state_option
 from esb_node.up import run_box
 from esb_node.view import state_text
 
-DEFAULT_STATE = Path(".esb/box")
 WORLD_FAILED, INTERRUPTED, BROKEN_PIPE = 4, 130, 141
 _FOLLOW_PAUSE = 0.2
 _FUNCTION = re.compile(r"[\w-]+", re.ASCII)
-_directory = click.Path(path_type=Path, file_okay=False)
 _port = click.IntRange(1, 65535)
-_state_option = click.option(
-    "--state", type=_directory, default=DEFAULT_STATE, show_default=True, help="The directory of the box."
-)
 
 
 class _Group(click.Group):
@@ -73,9 +71,9 @@ def command() -> None:
 
 
 @command.command()
-@_state_option
-@click.option("--config-dir", type=_directory, help="What apply writes.  [default: STATE/config]")
-@click.option("--images", type=_directory, help="The OCI layout with the images.  [default: STATE/images]")
+@state_option
+@click.option("--config-dir", type=directory, help="What apply writes.  [default: STATE/config]")
+@click.option("--images", type=directory, help="The OCI layout with the images.  [default: STATE/images]")
 @click.option(
     "--gateway-port", type=_port, help="Port of the gateway.  [default: the last one, else a free one]"
 )
@@ -108,8 +106,9 @@ def up(
     make_private(state.resolve())
     with lock.hold(state.resolve()) as descriptor:
         plan = plan_box(UpRequest(state, config_dir, images, gateway_port, data_port), os.environ)
-        for directory in (plan.state.config_dir, plan.state.images_dir):
-            Path(directory).mkdir(parents=True, exist_ok=True)
+        for path in (plan.state.config_dir, plan.state.images_dir):
+            Path(path).mkdir(parents=True, exist_ok=True)
+        _show_made(make_credentials(plan), plan.state, state)
         if detach:
             _show(detach_box(plan, seconds, descriptor))
             return
@@ -117,7 +116,7 @@ def up(
 
 
 @command.command()
-@_state_option
+@state_option
 @click.option(
     "--wait",
     "seconds",
@@ -133,22 +132,22 @@ def down(state: Path, seconds: float) -> None:
 
 
 @command.command()
-@_state_option
+@state_option
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def status(state: Path, output: str) -> None:
     """Say what runs where."""
-    found = _current_state(state.resolve())
+    found = current_state(state.resolve())
     if output == "json":
         click.echo(json.dumps(asdict(found) if found else {"state": box_state.STOPPED}, indent=2))
     elif found and found.state != box_state.STOPPED:
         _show(found)
     else:
         fact = f"box {state.resolve()} is down" if found else f"no box has run in {state.resolve()}"
-        click.echo(f"{fact}; start it with: {_command('up', state)}")
+        click.echo(f"{fact}; start it with: {command_text('up', state)}")
 
 
 @command.command()
-@_state_option
+@state_option
 @click.option(
     "-f", "--follow", "following", is_flag=True, help="Go on until Ctrl-C or until the box is down."
 )
@@ -183,6 +182,7 @@ def logs(state: Path, following: bool, lines: int, function: str | None, service
 
 
 command.add_command(certs)
+command.add_command(credentials)
 
 
 def main() -> None:
@@ -190,14 +190,9 @@ def main() -> None:
     command()
 
 
-def _command(name: str, state: Path) -> str:
-    """A command for this box as a person types it."""
-    return f"esb-node {name}" + ("" if state == DEFAULT_STATE else f" --state {shlex.quote(str(state))}")
-
-
 def _nothing_logged(state: Path, function: str | None) -> str:
     if function is None:
-        return f"nothing is logged in {state.resolve()}; start the box with: {_command('up', state)}"
+        return f"nothing is logged in {state.resolve()}; start the box with: {command_text('up', state)}"
     others = ", ".join(functions_with_logs(state.resolve())) or "no function"
     return f"{function} has printed nothing yet; there is output of: {others}"
 
@@ -210,12 +205,15 @@ def _while_held(state: Path) -> Callable[[], bool]:
     return wait
 
 
-def _current_state(state: Path) -> BoxState | None:
-    """The state file, corrected where the lock says that nothing runs."""
-    held, found = lock.is_held(state), read_state(state)
-    if found is None or held:
-        return found
-    return box_state.stopped(found)
+def _show_made(made: str, box: BoxState, state: Path) -> None:
+    """Show new secrets once, to a person: what is not a terminal may be kept, and read by others."""
+    if not made:
+        return
+    head = f"credentials made: {box.credentials_file}; how to use them: {command_text('credentials', state)}"
+    if sys.stdout.isatty():
+        click.echo(f"{head}\nShown this once:\n{textwrap.indent(made.rstrip(), '  ')}\n")
+    else:
+        click.echo(head, err=True)
 
 
 def _show(state: BoxState) -> None:
