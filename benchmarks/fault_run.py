@@ -116,12 +116,12 @@ async def _load(
 
 def targets(box: RealBox, rate: float) -> tuple[Target, ...]:
     """The three kinds of calls: half invocations, three tenths route calls, two tenths events."""
-    signer = _signer(box)
+    signer = Signer(box.url, *box.operator())
 
     def invoke(number: int, function: str, kind: str) -> tuple[str, str, dict[str, str], bytes]:
         path, body = f"{FUNCTIONS}/{function}/invocations", json.dumps({"number": number}).encode()
         headers = {"X-Amz-Invocation-Type": kind, "Content-Type": "application/json"}
-        return "POST", path, signer.headers("POST", path, headers, body) if signer else headers, body
+        return "POST", path, signer.headers("POST", path, headers, body), body
 
     def echoed(number: int, status: int, body: bytes) -> bool:
         return status == 200 and body == json.dumps({"number": number, "twice": 2 * number}).encode()
@@ -137,11 +137,6 @@ def targets(box: RealBox, rate: float) -> tuple[Target, ...]:
         Target("route", lambda n: ("GET", f"/web/{n}", {}, b""), shown, rate * 0.3, 4),
         Target("event", lambda n: invoke(n, "Record", "Event"), accepted, rate * 0.2, 3),
     )
-
-
-def _signer(box: RealBox) -> Signer | None:
-    keys = json.loads((box.state / "credentials.json").read_text())
-    return Signer(box.url, keys["AccessKeyId"], keys["SecretAccessKey"])
 
 
 def _settle(box: RealBox, record: Path, calls: list[Call]) -> Events:

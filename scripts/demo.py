@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -165,12 +166,21 @@ class Caller:
 
 
 def signature(method: str, url: str, body: bytes | None) -> dict[str, str]:
-    """What an AWS SDK adds to a call of the Lambda API, with the key pair of this box."""
-    pair = json.loads((PROJECT / STATE / "credentials.json").read_text())
+    """What an AWS SDK adds to a call of the Lambda API, with the operator's key pair of this box."""
+    values = credentials()
     request = AWSRequest(method, url, data=body)
-    credentials = Credentials(pair["AccessKeyId"], pair["SecretAccessKey"])
-    SigV4Auth(credentials, "lambda", "us-east-1").add_auth(request)
+    pair = Credentials(values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"])
+    SigV4Auth(pair, "lambda", values["AWS_REGION"]).add_auth(request)
     return {name: request.headers[name] for name in ("Authorization", "X-Amz-Date")}
+
+
+@cache
+def credentials() -> dict[str, str]:
+    """What `eval "$(esb-node credentials --export)"` would set."""
+    command = [str(BIN / "esb-node"), "credentials", "--state", str(STATE), "--export"]
+    exported = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    lines = (shlex.split(line)[1] for line in exported.splitlines())
+    return dict(line.split("=", 1) for line in lines)
 
 
 def show_body(reply: Reply) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 BIN = Path(sys.executable).parent
 _COMMAND_SECONDS = 120.0
 _POLL = 0.02
@@ -116,6 +118,18 @@ class RealBox:
         """The processes of functions: children of the keeper, which is the agent's child."""
         agent = self.services().get("agent")
         return [pid for keeper in children(agent) for pid in children(keeper)] if agent else []
+
+    def credentials(self) -> dict[str, Any]:
+        """The credentials of the box, as its file has them."""
+        file = self.state / "gateway" / "credentials.yml"
+        found: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text())
+        return found
+
+    def operator(self) -> tuple[str, str]:
+        """The operator's key pair: id and secret."""
+        keys = self.credentials()["access_keys"]
+        pair = next(key for key in keys if key["name"] == "operator")
+        return pair["access_key_id"], pair["secret_access_key"]
 
     def health(self) -> dict[str, Any]:
         """What the gateway says of itself; nothing when it does not answer."""
