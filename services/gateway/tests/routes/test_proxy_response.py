@@ -2,7 +2,7 @@ import json
 
 import pytest
 from esb_gateway.errors import MalformedAnswerError
-from esb_gateway.routes.proxy_response import read_answer
+from esb_gateway.routes.proxy_response import read_answer, read_prelude, read_url_answer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -165,3 +165,31 @@ def test_any_answer_is_either_a_sendable_response_or_refused(value, version):
     for name, text in response.headers:
         assert name == name.lower()
         assert not set(name + text) & {0, 10, 13}
+
+
+def test_rest_apis_rename_what_they_say_themselves():
+    said = {
+        "statusCode": 401,
+        "headers": {"Date": "d", "Server": "s", "WWW-Authenticate": "Basic", "x-a": "b"},
+    }
+    assert [name for name, _ in rest(said)[1]] == [
+        b"x-amzn-remapped-date",
+        b"x-amzn-remapped-server",
+        b"x-amzn-remapped-www-authenticate",
+        b"x-a",
+        b"content-type",
+    ]
+    assert [name for name, _ in http(said)[1]] == [b"server", b"www-authenticate", b"x-a", b"content-type"]
+
+
+def test_a_function_url_keeps_the_quotes_of_a_text_and_takes_the_long_form():
+    assert read_url_answer(b'"Hello, world!"').body == b'"Hello, world!"'
+    said = read_url_answer(b'{"statusCode": 201, "cookies": ["a=1"], "body": "x"}')
+    assert said.headers == [(b"set-cookie", b"a=1"), (b"content-type", b"application/json")]
+
+
+def test_what_a_streaming_function_says_first_is_status_headers_and_cookies():
+    assert read_prelude(b"{}").status == 200
+    assert read_prelude(b'{"statusCode": 206}').headers == [(b"content-type", b"application/octet-stream")]
+    with pytest.raises(MalformedAnswerError):
+        read_prelude(b"[]")
