@@ -7,6 +7,7 @@ import pytest
 from esb_agent.address import TcpAddress, TlsFiles, UnixAddress
 from esb_agent.config import parse_config
 from esb_agent.errors import ConfigError
+from esb_agent.log_shipping import Endpoint
 
 GOOD = {
     "ESB_AGENT_ADDRESS": "unix:/run/esb/agent.sock",
@@ -36,10 +37,15 @@ def test_everything_can_be_set():
             "ESB_AGENT_LOG_MAX_MB": "1",
             "ESB_AGENT_LOG_BACKUPS": "0",
             "ESB_AGENT_METRICS_PORT": "9100",
+            "ESB_AGENT_OWNER_GRACE": "0",
+            "ESB_LOG_SHIP_URL": "http://logs:9428",
+            "ESB_LOG_SHIP_BUFFER_MB": "2",
         },
         sys.executable,
     )
-    assert config.metrics_port == 9100
+    assert (config.metrics_port, config.owner_grace) == (9100, 0)
+    assert config.log_endpoint == Endpoint(secure=False, host="logs", port=9428, path="/insert/jsonline")
+    assert config.log_buffer_bytes == 2 * 1024 * 1024
     process = config.process
     assert (process.python, process.fork, process.init_seconds) == ("/bin/sh", False, 30)
     assert (process.drain_seconds, process.log_max_bytes, process.log_backups) == (0, 1024 * 1024, 0)

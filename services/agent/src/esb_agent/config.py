@@ -9,6 +9,7 @@ from attrs import frozen
 from esb_agent.address import Address, TcpAddress, TlsFiles, UnixAddress
 from esb_agent.drivers.process.driver import ProcessConfig
 from esb_agent.errors import ConfigError
+from esb_agent.log_shipping import Endpoint, parse_endpoint
 from esb_agent.unix_socket import check_path
 
 DRIVERS = ("process",)
@@ -25,6 +26,8 @@ class Config:
     process: ProcessConfig
     metrics_port: int
     owner_grace: int
+    log_endpoint: Endpoint | None
+    log_buffer_bytes: int
 
 
 def parse_config(environment: Mapping[str, str], python: str) -> Config:
@@ -51,6 +54,8 @@ def parse_config(environment: Mapping[str, str], python: str) -> Config:
         process=process,
         metrics_port=_number(environment, "ESB_AGENT_METRICS_PORT", 0, least=0, most=65535),
         owner_grace=_number(environment, "ESB_AGENT_OWNER_GRACE", 60, least=0, most=86_400),
+        log_endpoint=parse_endpoint(url) if (url := environment.get("ESB_LOG_SHIP_URL")) else None,
+        log_buffer_bytes=_number(environment, "ESB_LOG_SHIP_BUFFER_MB", 16, least=1, most=10_000) * MIB,
     )
 
 

@@ -20,6 +20,7 @@ from esb_agent.config import Config, parse_config
 from esb_agent.drivers.process.driver import ProcessDriver
 from esb_agent.errors import ConfigError
 from esb_agent.fleet import Fleet
+from esb_agent.log_shipping import LogShipper
 from esb_agent.metrics import serve_metrics
 from esb_agent.server import serve
 from esb_agent.tally import Tally
@@ -75,8 +76,11 @@ async def run(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     tally = Tally()
-    driver = ProcessDriver(config.process, tally)
+    shipper = LogShipper(config.log_endpoint, config.log_buffer_bytes, tally) if config.log_endpoint else None
+    driver = ProcessDriver(config.process, tally, shipper.offer if shipper else None)
     await driver.start()
+    if shipper:
+        shipper.start()
     fleet = Fleet(driver, tally, grace_seconds=config.owner_grace)
     watching: asyncio.Task[None] | None = None
     try:
@@ -105,3 +109,5 @@ async def run(config: Config) -> None:
         if watching:
             watching.cancel()
         await fleet.close()
+        if shipper:
+            await asyncio.to_thread(shipper.close)

@@ -43,7 +43,12 @@ class Totals(Collector):
         collected = CounterMetricFamily(
             "esb_agent_workers_collected", "Workers ended for their owner's silence", value=tally.collected
         )
-        return starts, ended, calls, collected, *tally.init_seconds.collect()
+        lines = CounterMetricFamily(
+            "esb_agent_log_lines", "Lines shipped, and lines lost on the way", labels=("outcome",)
+        )
+        lines.add_metric(("shipped",), tally.logs_shipped)
+        lines.add_metric(("dropped",), tally.logs_dropped)
+        return starts, ended, calls, collected, lines, *tally.init_seconds.collect()
 
 
 class Snapshot(Collector):

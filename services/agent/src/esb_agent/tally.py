@@ -12,7 +12,7 @@ class Tally:
 
     `starts` by function and outcome (`ready`, `init_failed`, `failed`), `ended` by function and cause
     (`timeout`, `oom`, `exit`, `destroyed`), `calls` by function; `collected`: workers ended for
-    their owner's silence.
+    their owner's silence; `logs_shipped` and `logs_dropped`: lines.
     """
 
     def __init__(self) -> None:
@@ -20,6 +20,8 @@ class Tally:
         self.ended: Counter[tuple[str, str]] = Counter()
         self.calls: Counter[str] = Counter()
         self.collected = 0
+        self.logs_shipped = 0
+        self.logs_dropped = 0
         self.init_seconds = Histogram(
             "esb_agent_init_seconds",
             "From start to ready",

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +15,19 @@ MAX_LINE_BYTES = 64 * 1024
 # What is read at the end of a call to have all that it printed.
 MAX_DRAIN_BYTES = 256 * 1024
 
+Ship = Callable[[str, bytes], None]
+
 
 class LogFile:
-    """Appends lines; over `max_bytes` the file becomes `.1`, that `.2`, and so on up to `backups`."""
+    """Appends lines; over `max_bytes` the file becomes `.1`, that `.2`, and so on up to `backups`.
 
-    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
+    `ship` gets the same lines.
+    """
+
+    def __init__(
+        self, path: Path, max_bytes: int, backups: int, ship: Callable[[bytes], None] | None = None
+    ) -> None:
+        self._ship = ship
         self._path = path
         self._max_bytes = max_bytes
         self._backups = backups
@@ -27,6 +36,8 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         """Append whole lines. A full disk loses them: a function's output is not worth the function."""
+        if self._ship:
+            self._ship(data)
         if self._file and self._size + len(data) > self._max_bytes:
             self._rotate()
         with suppress(OSError):
@@ -53,9 +64,10 @@ class LogFile:
 
 
 class LogFiles:
-    """One file a function, shared by its workers."""
+    """One file a function, shared by its workers; `ship` gets every function's name and lines."""
 
-    def __init__(self, directory: Path, max_bytes: int, backups: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, backups: int, ship: Ship | None = None) -> None:
+        self._ship = ship
         self._directory = directory
         self._max_bytes = max_bytes
         self._backups = backups
@@ -65,7 +77,8 @@ class LogFiles:
         """The function's file."""
         if function not in self._files:
             path = self._directory / f"{function}.log"
-            self._files[function] = LogFile(path, self._max_bytes, self._backups)
+            ship = partial(self._ship, function) if self._ship else None
+            self._files[function] = LogFile(path, self._max_bytes, self._backups, ship)
         return self._files[function]
 
     def release(self, function: str) -> None:
