@@ -3,7 +3,7 @@
     LogFile.write ─offer▶ bounded buffer ─batch▶ POST /insert/jsonline
 
 `offer` only appends: a store that is slow, away or refusing costs lines, counted, and never a call. A thread
-of its own sends. The oldest lines go first when the buffer is full. An answer that got lost means lines twice.
+of its own sends. The oldest lines go first when the buffer is full. A lost answer means lines twice.
 """
 
 import json
