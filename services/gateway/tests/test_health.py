@@ -17,6 +17,7 @@ async def test_health_tells_what_is_served_and_by_whom(gateway):
         "routes": 1,
         "schedules": 1,
         "reload": {"state": "ok", "refused": None, "error": None},
+        "broken_functions": [],
         "agent": {"reachable": True, "driver": "fake", "problems": [], "error": None},
     }
 

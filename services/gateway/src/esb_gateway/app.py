@@ -177,8 +177,8 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         routes=ApiRoutes(front, identity, config.trusted_proxies),
         urls=FunctionUrls(front, identity, config.trusted_proxies),
         own={
-            "/health": HealthEndpoint(served, reloader, deps.agent),
-            "/metrics": MetricsEndpoint(stats, fleet, events),
+            "/health": HealthEndpoint(served, reloader, deps.agent, fleet),
+            "/metrics": MetricsEndpoint(stats, fleet, events, deps.clock.monotonic),
         },
         middleware=deps.middleware,
         lifespan=lifespan,

@@ -1,7 +1,7 @@
 """`/health`: which generation is served, how the last reload went, whether the agent answers.
 
-200 while calls can be answered ("degraded" when a newer generation was refused), 503 when the agent cannot be
-reached.
+200 while calls can be answered ("degraded" when a newer generation was refused, or a function's breaker is
+open), 503 when the agent cannot be reached.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from esb_gateway.asgi import respond
 from esb_gateway.deployment import Served
 from esb_gateway.reload import Reloader
 from esb_gateway.workers.agent import Agent, AgentError, AgentHealth
+from esb_gateway.workers.fleet import Fleet
 
 
 class HealthEndpoint:
     """ASGI endpoint of `/health`."""
 
-    def __init__(self, served: Served, reloader: Reloader, agent: Agent) -> None:
+    def __init__(self, served: Served, reloader: Reloader, agent: Agent, fleet: Fleet) -> None:
         self._served = served
+        self._fleet = fleet
         self._reloader = reloader
         self._agent = agent
 
@@ -29,7 +31,13 @@ class HealthEndpoint:
             agent, problem = await self._agent.health(), None
         except AgentError as error:
             agent, problem = AgentHealth(serving=False), str(error)
-        body = {"status": self._status(agent), **self._deployment(), "agent": _agent(agent, problem)}
+        broken = [name for name, pool in self._fleet.pools.items() if pool.breaker.tripped]
+        body = {
+            "status": self._status(agent, broken),
+            **self._deployment(),
+            "broken_functions": broken,
+            "agent": _agent(agent, problem),
+        }
         content_type = (b"content-type", b"application/json")
         await respond(
             send,
@@ -38,10 +46,10 @@ class HealthEndpoint:
             orjson.dumps(body, option=orjson.OPT_INDENT_2),
         )
 
-    def _status(self, agent: AgentHealth) -> str:
+    def _status(self, agent: AgentHealth, broken: list[str]) -> str:
         if not agent.serving:
             return "unavailable"
-        return "degraded" if self._reloader.state.error else "ok"
+        return "degraded" if self._reloader.state.error or broken else "ok"
 
     def _deployment(self) -> dict[str, object]:
         deployment, state = self._served.current, self._reloader.state

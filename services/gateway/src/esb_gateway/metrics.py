@@ -5,7 +5,7 @@ Nothing is updated per call here: a scrape reads what is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from esb_gateway.asgi import respond
 from esb_gateway.async_invoke.event_queue import EventQueue
-from esb_gateway.stats import DURATION_BUCKETS, FunctionStats, GatewayStats
+from esb_gateway.stats import DURATION_BUCKETS, INIT_BUCKETS, GatewayStats
 from esb_gateway.workers.fleet import Fleet
 
 _PER_FUNCTION = (
@@ -25,6 +25,8 @@ _PER_FUNCTION = (
     ("throttles", "Calls turned away because no worker was free."),
     ("cold_starts", "Workers started because a call waited."),
     ("workers_lost", "Workers that ended in or between calls without being asked to."),
+    ("adopted", "Live workers of an earlier run that were taken over."),
+    ("resumes", "Paused workers that were resumed for a call."),
 )
 _EVENT_OUTCOMES = ("accepted", "delivered", "failed", "retried", "dead")
 _OVERALL = (
@@ -38,13 +40,16 @@ _OVERALL = (
     ("schedules_fired", "Schedules that came due and were fired."),
     ("schedules_missed", "Schedules that came due and were passed over."),
 )
-_POOL_STATES = ("idle", "busy", "starting")
+_POOL_STATES = ("idle", "paused", "busy", "starting")
 
 
 class GatewayCollector(Collector):
     """Reads the gateway's state at a scrape."""
 
-    def __init__(self, stats: GatewayStats, fleet: Fleet, events: EventQueue) -> None:
+    def __init__(
+        self, stats: GatewayStats, fleet: Fleet, events: EventQueue, monotonic: Callable[[], float]
+    ) -> None:
+        self._monotonic = monotonic
         self._stats = stats
         self._fleet = fleet
         self._events = events
@@ -60,9 +65,14 @@ class GatewayCollector(Collector):
         histogram = HistogramMetricFamily(
             "esb_gateway_duration_seconds", "Time from accepting a call to its answer.", labels=["function"]
         )
+        starts = HistogramMetricFamily(
+            "esb_gateway_init_seconds", "Time until a started worker could take a call.", labels=["function"]
+        )
         for function, stats in functions:
-            histogram.add_metric([function], _cumulative(stats), stats.duration_sum)
+            histogram.add_metric([function], _cumulative(DURATION_BUCKETS, stats.buckets), stats.duration_sum)
+            starts.add_metric([function], _cumulative(INIT_BUCKETS, stats.init_buckets), stats.init_sum)
         yield histogram
+        yield starts
         for name, text in _OVERALL:
             yield CounterMetricFamily(f"esb_gateway_{name}", text, value=getattr(self._stats, name))
         yield from self._pools()
@@ -74,12 +84,29 @@ class GatewayCollector(Collector):
         waiting = GaugeMetricFamily(
             "esb_gateway_queue_depth", "Calls waiting for a worker.", labels=["function"]
         )
+        age = GaugeMetricFamily(
+            "esb_gateway_queue_age_seconds", "How long the first in line has waited.", labels=["function"]
+        )
+        breakers = GaugeMetricFamily(
+            "esb_gateway_breaker_open", "1 while a function's calls are turned away.", labels=["function"]
+        )
+        trips = CounterMetricFamily(
+            "esb_gateway_breaker_trips", "Times a function's breaker opened.", labels=["function"]
+        )
+        now = self._monotonic()
         for function, pool in self._fleet.pools.items():
             for state in _POOL_STATES:
                 workers.add_metric([function, state], getattr(pool, state))
             limits.add_metric([function], pool.limits.max)
             waiting.add_metric([function], pool.waiting)
-        yield from (workers, limits, waiting)
+            since = pool.waiting_since
+            age.add_metric([function], 0.0 if since is None else now - since)
+            breakers.add_metric([function], float(pool.breaker.tripped))
+            trips.add_metric([function], pool.breaker.trips)
+        yield from (workers, limits, waiting, age, breakers, trips)
+        yield GaugeMetricFamily(
+            "esb_gateway_agent_up", "1 while the agent answers.", value=float(self._fleet.agent_up)
+        )
         yield GaugeMetricFamily(
             "esb_gateway_pools_draining", "Pools of earlier generations.", value=len(self._fleet.draining)
         )
@@ -115,9 +142,11 @@ class GatewayCollector(Collector):
 class MetricsEndpoint:
     """ASGI endpoint of `/metrics`."""
 
-    def __init__(self, stats: GatewayStats, fleet: Fleet, events: EventQueue) -> None:
+    def __init__(
+        self, stats: GatewayStats, fleet: Fleet, events: EventQueue, monotonic: Callable[[], float]
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(GatewayCollector(stats, fleet, events))
+        self._registry.register(GatewayCollector(stats, fleet, events, monotonic))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scrape."""
@@ -125,9 +154,9 @@ class MetricsEndpoint:
         await respond(send, 200, [content_type], generate_latest(self._registry))
 
 
-def _cumulative(stats: FunctionStats) -> list[tuple[str, float]]:
+def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
     total, buckets = 0, []
-    for bound, count in zip([*map(str, DURATION_BUCKETS), "+Inf"], stats.buckets, strict=True):
+    for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True):
         total += count
         buckets.append((bound, float(total)))
     return buckets

@@ -1,15 +1,17 @@
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 from esb_gateway.background import Background
-from esb_gateway.errors import InfrastructureError, ThrottledError
+from esb_gateway.errors import CircuitOpenError, InfrastructureError, ThrottledError
 from esb_gateway.stats import FunctionStats
-from esb_gateway.workers.agent import InitFailedError, WorkerSpec
+from esb_gateway.workers.agent import AgentRefusedError, InitFailedError, WorkerSpec
 from esb_gateway.workers.invoker import Answer, Call, Invoker, Target
 from esb_gateway.workers.pool import Pool, PoolLimits, PoolTools
 from esb_gateway.workers.worker_channel import (
     AnswerTooLargeError,
+    WorkerAnswer,
     WorkerLostError,
     WorkerTimeoutError,
     WorkerUnreachedError,
@@ -182,3 +184,160 @@ async def test_after_the_agent_died_a_call_meets_no_second_dead_worker(setup, ag
         target.pool.release(worker)
     agent.unreachable = {worker.worker_id for worker in workers}
     assert (await invoker.invoke(target, CALL)).body == b'{"n":1}'
+
+
+async def test_a_call_never_reaches_two_workers_whatever_happens_to_the_first(setup, agent, helpers):
+    """The rule of the one retry: only when the first worker never saw the call."""
+    outcomes = {
+        "lost": WorkerLostError("end of file"),
+        "timeout": WorkerTimeoutError("no answer"),
+        "large": AnswerTooLargeError("more"),
+        "status 500": helpers.answer({}, status=500),
+        "exit": helpers.answer({"errorType": "x"}, error="Unhandled", gone="exit"),
+        "oom": helpers.answer({"errorType": "x"}, error="Unhandled", gone="oom"),
+    }
+    for outcome in outcomes.values():
+
+        async def reached(seen, outcome=outcome):
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        invoker, target = setup(reached)
+        agent.seen.clear()
+        with suppress(InfrastructureError):
+            await invoker.invoke(target, CALL)
+        assert len(agent.seen) == 1
+
+
+@pytest.fixture
+def losing(setup, agent, fake_time):
+    """A function whose workers all break their connection, until `well` is set."""
+    well = asyncio.Event()
+
+    async def handler(seen):
+        if not well.is_set():
+            raise WorkerLostError("end of file")
+        return WorkerAnswer(200, b"1", None, None)
+
+    invoker, target = setup(handler)
+
+    async def call() -> str:
+        try:
+            await invoker.invoke(target, CALL)
+        except InfrastructureError as error:
+            return type(error).__name__
+        return "answered"
+
+    return call, well, target.pool
+
+
+async def test_five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it(losing, agent, fake_time):
+    call, well, pool = losing
+    assert [await call() for _ in range(7)] == ["InfrastructureError"] * 5 + ["CircuitOpenError"] * 2
+    assert (len(agent.seen), pool.breaker.state, pool.breaker.trips) == (5, "open", 1)
+    fake_time.value += 5
+    assert pool.breaker.state == "half_open"
+    assert [await call() for _ in range(2)] == ["InfrastructureError", "CircuitOpenError"]
+    fake_time.value += 9.9
+    assert await call() == "CircuitOpenError"
+    fake_time.value += 0.1
+    well.set()
+    assert [await call() for _ in range(3)] == ["answered"] * 3
+    assert pool.breaker.state == "closed"
+
+
+async def test_an_open_breaker_says_when_to_come_again(losing):
+    call, _, pool = losing
+    for _ in range(5):
+        await call()
+    with pytest.raises(CircuitOpenError) as caught:
+        pool.breaker.admit()
+    assert caught.value.retry_after == 5
+
+
+async def test_only_one_call_is_the_probe(losing, setup, fake_time):
+    call, well, _ = losing
+    for _ in range(5):
+        await call()
+    fake_time.value += 5
+    well.set()
+    assert sorted(await asyncio.gather(*(call() for _ in range(3)))) == [
+        "CircuitOpenError",
+        "CircuitOpenError",
+        "answered",
+    ]
+
+
+async def test_a_probe_that_is_cancelled_leaves_the_place_to_the_next(losing, agent, fake_time):
+    call, well, _ = losing
+    for _ in range(5):
+        await call()
+    fake_time.value += 5
+    agent.gate = asyncio.Event()
+    probe = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    probe.cancel()
+    await asyncio.wait((probe,))
+    agent.gate.set()
+    well.set()
+    assert await call() == "answered"
+
+
+async def test_calls_that_fail_together_count_once(losing):
+    call, _, pool = losing
+    await asyncio.gather(*(call() for _ in range(8)))
+    assert (pool.breaker.failures, pool.breaker.state) == (1, "closed")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"error": "Unhandled"},
+        {"error": "Unhandled", "gone": "exit"},
+        {"error": "Unhandled", "gone": "oom"},
+        {"error": "Unhandled", "gone": "timeout"},
+    ],
+)
+async def test_a_functions_own_failures_never_open_the_breaker(setup, helpers, own):
+    async def fail(seen):
+        return helpers.answer({}, **own)
+
+    invoker, target = setup(fail)
+    for _ in range(8):
+        await invoker.invoke(target, CALL)
+    assert target.pool.breaker.failures == 0
+
+
+async def test_failed_initialisations_timeouts_and_throttles_do_not_either(setup, agent):
+    async def hang(seen):
+        raise WorkerTimeoutError("no answer within 5 s")
+
+    invoker, target = setup(hang)
+    for _ in range(8):
+        await invoker.invoke(target, CALL)
+    agent.fail = InitFailedError(b"{}")
+    for _ in range(8):
+        await invoker.invoke(target, CALL)
+    assert target.pool.breaker.failures == 0
+    invoker, target = setup(max=0)
+    for _ in range(8):
+        with pytest.raises(ThrottledError):
+            await invoker.invoke(target, CALL)
+    assert target.pool.breaker.failures == 0
+
+
+async def test_workers_the_agent_refuses_open_it_and_its_return_lets_the_next_call_try(
+    setup, agent, fake_time
+):
+    agent.fail = AgentRefusedError("NOT_FOUND: no image")
+    invoker, target = setup()
+    for _ in range(5):
+        with pytest.raises(InfrastructureError, match="no image"):
+            await invoker.invoke(target, CALL)
+    agent.fail = None
+    with pytest.raises(CircuitOpenError):
+        await invoker.invoke(target, CALL)
+    target.pool.agent_is_back()
+    assert (await invoker.invoke(target, CALL)).body == CALL.body
+    assert target.pool.breaker.state == "closed"

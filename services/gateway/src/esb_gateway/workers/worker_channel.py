@@ -124,6 +124,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[WorkerAnswer] | None = None
         self.closed = False
+        self._sent = False
         self._reset()
 
     def _reset(self) -> None:
@@ -141,10 +142,12 @@ class _Connection(asyncio.Protocol):
             raise WorkerUnreachedError("the connection is in use")
         waiter: asyncio.Future[WorkerAnswer] = self._loop.create_future()
         self._waiter = waiter
+        self._sent = False
         if len(body) < _JOIN_BELOW:
             # In the next turn, with the writes of other calls: see http_server.py.
-            self._loop.call_soon(transport.write, head + body)
+            self._loop.call_soon(self._send, transport, head + body)
         else:
+            self._sent = True
             transport.writelines((head, body))
         timer = self._loop.call_later(
             within, self._fail, WorkerTimeoutError(f"no answer within {within:g} s")
@@ -157,6 +160,11 @@ class _Connection(asyncio.Protocol):
         finally:
             timer.cancel()
             self._waiter = None
+
+    def _send(self, transport: asyncio.WriteTransport, data: bytes) -> None:
+        if not self.closed:
+            self._sent = True
+            transport.write(data)
 
     def close(self) -> None:
         self.closed = True
@@ -174,9 +182,8 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(
-                WorkerLostError(f"connection closed by the worker: {exc or 'end of file'}")
-            )
+            kind = WorkerLostError if self._sent else WorkerUnreachedError
+            self._waiter.set_exception(kind(f"connection closed by the worker: {exc or 'end of file'}"))
 
     def data_received(self, data: bytes) -> None:
         try:
