@@ -1,4 +1,4 @@
-from esb_gateway.workers.agent import AgentUnavailableError
+from esb_gateway.workers.agent import AgentRefusedError, AgentUnavailableError
 
 
 async def test_health_tells_what_is_served_and_by_whom(gateway):
@@ -28,3 +28,15 @@ async def test_health_is_503_while_the_agent_cannot_be_reached(gateway, agent):
         response = await box.client.get("/health")
     assert (response.status_code, response.json()["status"]) == (503, "unavailable")
     assert response.json()["agent"]["error"] == "the agent does not answer: no such file"
+
+
+async def test_health_names_the_functions_whose_breaker_is_open(gateway, agent):
+    agent.fail = AgentRefusedError("NOT_FOUND: no image")
+    async with gateway({"f": {"image": "x"}, "g": {"image": "x"}}) as box:
+        for _ in range(5):
+            assert (await box.invoke("f", {})).status_code == 500
+        refused = await box.invoke("f", {})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        response = await box.client.get("/health")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["broken_functions"] == ["f"]

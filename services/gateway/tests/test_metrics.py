@@ -34,7 +34,15 @@ async def test_calls_errors_throttles_and_cold_starts_are_counted(gateway, agent
     assert found["esb_gateway_duration_seconds_bucket good +Inf"] == 3
     assert found["esb_gateway_workers good idle"] == 1
     assert found["esb_gateway_workers_max good"] == 10
+    assert found["esb_gateway_workers good paused"] == 0
     assert found["esb_gateway_queue_depth good"] == 0
+    assert found["esb_gateway_queue_age_seconds good"] == 0
+    assert found["esb_gateway_init_seconds_count good"] == 1
+    assert found["esb_gateway_adopted_total good"] == 0
+    assert found["esb_gateway_resumes_total good"] == 0
+    assert found["esb_gateway_breaker_open good"] == 0
+    assert found["esb_gateway_breaker_trips_total good"] == 0
+    assert found["esb_gateway_agent_up"] == 1
     assert found["esb_gateway_events_accepted_total"] == 1
     assert found["esb_gateway_events_delivered_total"] == 1
     assert found["esb_gateway_events_pending"] == 0

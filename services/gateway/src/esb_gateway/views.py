@@ -182,5 +182,9 @@ def _route(route: Route) -> Document:
         "path": route.path,
         "method": route.method,
         "function": route.function,
+        "api_type": route.api_type,
         "payload_version": route.payload_version,
+        "stage": route.stage or None,
+        "auth": "none" if route.auth is None else route.auth.type,
+        "cors": route.cors is not None,
     }
