@@ -21,6 +21,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esb_gateway.access_log import AccessLog, Log
+from esb_gateway.async_invoke.dead_letters_api import DeadLettersApi
+from esb_gateway.async_invoke.dead_letters_path import is_dead_letters
 from esb_gateway.async_invoke.delivery import Delivery
 from esb_gateway.async_invoke.durable_queue import DurableEventQueue
 from esb_gateway.async_invoke.event_store import EventStore
@@ -77,13 +79,21 @@ class Gateway(Starlette):
     """
 
     def __init__(
-        self, *, invoke: ASGIApp, routes: ASGIApp, urls: ASGIApp, own: Mapping[str, ASGIApp], **options: Any
+        self,
+        *,
+        invoke: ASGIApp,
+        routes: ASGIApp,
+        urls: ASGIApp,
+        dead_letters: ASGIApp,
+        own: Mapping[str, ASGIApp],
+        **options: Any,
     ) -> None:
         super().__init__(routes=[Route(path, app) for path, app in own.items()], **options)
         self._own = frozenset(own)
         self._invoke = self._behind_middleware(invoke)
         self._routes = self._behind_middleware(routes)
         self._urls = self._behind_middleware(urls)
+        self._dead_letters = self._behind_middleware(dead_letters)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
@@ -93,6 +103,8 @@ class Gateway(Starlette):
             await super().__call__(scope, receive, send)
         elif is_lambda_api(scope["path"]):
             await self._invoke(scope, receive, send)
+        elif is_dead_letters(scope["path"]):
+            await self._dead_letters(scope, receive, send)
         else:
             await self._routes(scope, receive, send)
 
@@ -176,6 +188,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         invoke=gate.lambda_api(LambdaApi(front, events)),
         routes=ApiRoutes(front, identity, config.trusted_proxies),
         urls=FunctionUrls(front, identity, config.trusted_proxies),
+        dead_letters=DeadLettersApi(events, gate.admin, deps.log),
         own={
             "/health": HealthEndpoint(served, reloader, deps.agent, fleet),
             "/metrics": MetricsEndpoint(stats, fleet, events, deps.clock.monotonic),

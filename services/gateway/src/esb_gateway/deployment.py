@@ -19,6 +19,7 @@ from artifact_contract.config_types import (
 from artifact_contract.loader import LoadedConfig, expand_functions
 from attrs import field, frozen
 
+from esb_gateway.async_invoke.dead_letters_path import is_dead_letters
 from esb_gateway.lambda_api.paths import is_lambda_api
 from esb_gateway.routes.planned import plan_router
 from esb_gateway.routes.router import Router
@@ -173,7 +174,7 @@ def _limit_warnings(functions: Mapping[str, FunctionPlan]) -> list[str]:
 def _route_warnings(config: RuntimeConfig, router: Router) -> list[str]:
     warnings = []
     for route in config.routing:
-        if route.path in RESERVED_PATHS or is_lambda_api(route.path):
+        if route.path in RESERVED_PATHS or is_lambda_api(route.path) or is_dead_letters(route.path):
             warnings.append(
                 f"route {route.method} {route.path}: never reached, the path is the gateway's own"
             )

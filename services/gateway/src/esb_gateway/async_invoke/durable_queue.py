@@ -23,7 +23,7 @@ from attrs import define, evolve, field
 from esb_gateway.access_log import Log
 from esb_gateway.async_invoke.delivery import Runner
 from esb_gateway.async_invoke.event_queue import QueuedEvent
-from esb_gateway.async_invoke.event_store import EventStore, Grave, StoredEvent
+from esb_gateway.async_invoke.event_store import DeadLetter, EventStore, Grave, StoredEvent
 from esb_gateway.async_invoke.failures import (
     EXHAUSTED,
     TOO_OLD,
@@ -154,6 +154,57 @@ class DurableEventQueue:
         """Take the event of a schedule's time, once."""
         return await self._take(event, lambda store: store.fire(schedule, moment, event))
 
+    async def dead_letters(
+        self, after: int, limit: int, function: str | None
+    ) -> tuple[list[DeadLetter], int]:
+        """Return dead letters behind the place `after`, without payloads, and how many there are in all."""
+        return await self._writer.do(
+            lambda store: (store.dead_letters(after, limit, function), store.dead_letter_count())
+        )
+
+    async def dead_letter(self, request_id: str) -> DeadLetter | None:
+        """Return a dead letter with its payload."""
+        return await self._writer.do(lambda store: store.dead_letter(request_id))
+
+    async def forget(self, request_id: str) -> bool:
+        """Delete a dead letter; False when there is none of that id."""
+        return await self._writer.do(lambda store: store.forget(request_id))
+
+    async def replay(self, request_id: str | None, function: str | None = None) -> int:
+        """Make one dead letter, or all (of a function), events again, as new as on their first day.
+
+        Returns how many; those there was no room for stay where they are.
+
+        Raises:
+            ThrottledError: there is room for none.
+        """
+        room = self._limit - self.pending - self._room_taken
+        if room < 1:
+            raise self._full()
+        room = min(room, 1 if request_id else room)
+        now = self._now()
+
+        def revive(store: EventStore) -> list[StoredEvent]:
+            if request_id is None:
+                return store.revive(store.dead_letters(0, room, function), now)
+            letter = store.dead_letter(request_id)
+            return store.revive([letter] if letter else [], now)
+
+        self._room_taken += room
+        revived = self._writer.do(revive)
+        revived.add_done_callback(lambda done: self._revived(room, done))
+        return len(await asyncio.shield(revived))
+
+    def _revived(self, room: int, revived: asyncio.Future[list[StoredEvent]]) -> None:
+        self._room_taken -= room
+        if revived.exception() is None:
+            ticks = self._monotonic()
+            for event in revived.result():
+                self._enter(event, ticks, due=ticks)
+
+    def _full(self) -> ThrottledError:
+        return ThrottledError(f"Rate Exceeded: {self._limit} events wait already.")
+
     def look_again(self) -> None:
         """Deliver what a new generation can run."""
         for function in list(self._lines):
@@ -205,7 +256,7 @@ class DurableEventQueue:
 
     async def _take(self, event: QueuedEvent, work: Callable[[EventStore], int | None]) -> bool:
         if self._room_taken + self.pending >= self._limit:
-            raise ThrottledError(f"Rate Exceeded: {self._limit} events wait already.")
+            raise self._full()
         self._room_taken += 1
         stored = self._writer.do(work)
         # Not after the await: whoever waits may be cancelled, the event is accepted all the same.
