@@ -1,8 +1,10 @@
 import json
 
 import pytest
-from esb_gateway.errors import CallError, ThrottledError
-from esb_gateway.routes.function_urls import FunctionUrls, is_function_url
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from esb_gateway.routes.function_urls import is_function_url
 
 PAGE = "https://app.example.com"
 CORS = {"allow_origins": [PAGE], "allow_methods": ["*"], "allow_credentials": True, "max_age": 60}
@@ -172,42 +174,41 @@ async def test_a_streaming_url_answers_in_chunks_of_unsaid_length(gateway, agent
         assert response.headers["content-type"] == "text/event-stream"
 
 
-async def test_a_url_that_wants_signatures_refuses_everybody_when_nobody_checks_them(gateway, agent):
+async def test_a_url_that_wants_signatures_is_forbidden_without(gateway, agent):
     async with gateway(FUNCTIONS) as box:
         response = await box.client.get("/function-urls/signed/")
         assert (response.status_code, response.json()) == (403, {"Message": "Forbidden"})
         assert agent.seen == []
 
 
-class Key:
-    name = "operator"
-    access_key_id = "ESB1"
-
-
-class Gate:
-    def signature(self, scope, body):
-        if body != b"signed":
-            raise self.error
-        return Key()
-
-    error: CallError = ThrottledError("slow down")
+def signature(url: str, body: bytes, access_key: str, secret: str) -> dict[str, str]:
+    """The headers of a client that signs."""
+    request = AWSRequest("POST", url, data=body)
+    SigV4Auth(Credentials(access_key, secret), "lambda", "us-east-1").add_auth(request)
+    return dict(request.headers)
 
 
 async def test_who_signed_stands_in_the_event(gateway, agent, helpers):
     answers(agent, "signed", helpers, {"statusCode": 200})
+    key = helpers.make_credentials().access_keys[0]
+    url = "http://box.local:8080/function-urls/signed/a%20b?x=1"
+    body = b"signed"
     async with gateway(FUNCTIONS) as box:
-        urls = box.app._urls
-        box.app._urls = FunctionUrls(urls._front, urls._identity, gate=Gate())
-        assert (await box.client.post("/function-urls/signed/", content=b"signed")).status_code == 200
-        assert (await box.client.post("/function-urls/signed/", content=b"not")).status_code == 429
-    assert agent.seen[0].event["requestContext"]["authorizer"]["iam"] == {
-        "accessKey": "ESB1",
+        fine = signature(url, body, key.access_key_id, key.secret_access_key)
+        assert (await box.client.post(url, content=body, headers=fine)).status_code == 200
+        changed = await box.client.post(url, content=b"changed", headers=fine)
+        assert (changed.status_code, changed.json()) == (403, {"Message": "Forbidden"})
+        wrong = signature(url, body, key.access_key_id, "another secret")
+        assert (await box.client.post(url, content=body, headers=wrong)).status_code == 403
+    (seen,) = agent.seen
+    assert seen.event["requestContext"]["authorizer"]["iam"] == {
+        "accessKey": key.access_key_id,
         "accountId": "000000000000",
-        "callerId": "operator",
+        "callerId": key.name,
         "cognitoIdentity": None,
         "principalOrgId": None,
-        "userArn": "arn:aws:iam::000000000000:user/operator",
-        "userId": "operator",
+        "userArn": f"arn:aws:iam::000000000000:user/{key.name}",
+        "userId": key.name,
     }
 
 

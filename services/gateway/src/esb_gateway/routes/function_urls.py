@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 from starlette.types import Receive, Scope, Send
 
 from esb_gateway.asgi import ClientGoneError, Header, raw_path, read_body, respond, spelled_headers
+from esb_gateway.auth.errors import AuthError
 from esb_gateway.errors import (
     CallError,
     FunctionFailedError,
@@ -46,10 +47,6 @@ _PRELUDE_END = b"\0" * 8
 _JSON: Header = (b"content-type", b"application/json")
 
 
-class ForbiddenError(CallError):
-    """The URL wants a signature and this request has none that holds."""
-
-
 class Principal(Protocol):
     """Who signed a request."""
 
@@ -71,7 +68,7 @@ class UrlGate(Protocol):
         """Return who signed it.
 
         Raises:
-            CallError: nobody, or not this request.
+            AuthError: nobody, or not this request.
         """
         ...
 
@@ -83,7 +80,7 @@ class _UrlError:
 
 
 _ERRORS: dict[type[CallError], _UrlError] = {
-    ForbiddenError: _UrlError(403, "Forbidden"),
+    AuthError: _UrlError(403, "Forbidden"),
     UnknownFunctionError: _UrlError(404, "Not Found"),
     PayloadTooLargeError: _UrlError(413, "Request Entity Too Large"),
     ThrottledError: _UrlError(429, "Too Many Requests"),
@@ -203,7 +200,7 @@ class FunctionUrls:
 
     def _caller(self, scope: Scope, body: bytes) -> Caller:
         if self._gate is None:
-            raise ForbiddenError("nobody is there to check signatures")
+            raise AuthError("nobody is there to check signatures")
         principal = self._gate.signature(scope, body)
         account = self._identity.account_id
         return Caller(
@@ -261,6 +258,8 @@ def _error_response(error: CallError, rules: CorsRules | None, asked: dict[bytes
     if row is None:
         row = _ERRORS[InfrastructureError]
     headers = [_JSON]
+    if isinstance(error, AuthError):
+        headers.append((b"x-amzn-errortype", b"AccessDeniedException"))
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after))
     if rules is not None:
