@@ -21,7 +21,7 @@ from attrs import field, frozen
 
 from esb_gateway.async_invoke.dead_letters_path import is_dead_letters
 from esb_gateway.lambda_api.paths import is_lambda_api
-from esb_gateway.routes.planned import plan_router
+from esb_gateway.routes.planned import cors_and_url_warnings, plan_router
 from esb_gateway.routes.router import Router
 from esb_gateway.scheduling.cron import ExpressionError
 from esb_gateway.scheduling.expressions import parse_expression
@@ -121,6 +121,7 @@ def plan_deployment(loaded: LoadedConfig, box: Box, modified: float = 0.0) -> Pl
         *(str(problem) for problem in loaded.warnings),
         *_limit_warnings(functions),
         *_route_warnings(config, router),
+        *cors_and_url_warnings(config.routing, expanded.functions.values()),
         *schedule_warnings,
     ]
     return Plan(
