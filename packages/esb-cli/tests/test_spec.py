@@ -109,6 +109,19 @@ _scraps = st.sampled_from(
             "Layers: !Split [',', !Ref P]",
         ),
         *(
+            "FunctionUrlConfig: {AuthType: NONE, Cors: [x]}",
+            "FunctionUrlConfig: !Ref P",
+            "EventInvokeConfig: {DestinationConfig: {OnFailure: [a]}}",
+            "EventInvokeConfig: {DestinationConfig: {OnFailure: {Type: [a], Destination: {a: b}}}}",
+            "Description: [x]",
+        ),
+        *(
+            "Events: {E: {Type: Api, Properties: {Path: /, Method: get, Auth: [x]}}}",
+            "Events: {E: {Type: HttpApi, Properties: {Path: /, Method: get, Auth: {Authorizer: [x]}}}}",
+            "Events: {E: {Type: Api, Properties: {Path: [x], Method: get, Auth: {AuthorizationScopes: x}}}}",
+            "Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpressionTimezone: [x], Name: {a: b}}}}",
+        ),
+        *(
             "Events: {E: {Type: [x]}}",
             "LoggingConfig: [x]",
             "PackageType: !Ref AWS::NoValue",

@@ -190,6 +190,25 @@ def test_a_guard_that_is_wrong_is_refused(problems, template, message):
     assert any(message in problem for problem in problems(template))
 
 
+@pytest.mark.parametrize(
+    ("document", "left_out"),
+    [
+        ("{paths: {/a: {get: {security: [{api_key: []}]}}}}", True),
+        ("{components: {securitySchemes: {k: {type: apiKey}}}}", True),
+        ("{tags: [{x-amazon-apigateway-policy: {Statement: []}}]}", True),
+        ("{paths: {/a: {get: {security: []}}}}", False),
+        ("{Fn::Transform: {Name: AWS::Include, Parameters: {Location: s3://b/k}}}", False),
+    ],
+)
+def test_guards_in_an_openapi_document_leave_its_routes_out(build, losses, document, left_out):
+    template = rest(f"DefinitionBody: {document}")
+    assert (routes(build, template) == ()) == left_out
+    said = "F: event E: the route GET /a is left out: its API's OpenAPI document names guards"
+    assert any(it.startswith(said) for it in lost(losses, template)) == left_out
+    document = "Api: its OpenAPI document, and its guards: only the events of functions make routes"
+    assert document in lost(losses, template)
+
+
 def test_globals_guard_the_routes_of_the_implicit_api(build):
     template = """\
 Globals: {Api: {Auth: {ApiKeyRequired: true}}}

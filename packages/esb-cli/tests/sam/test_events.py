@@ -249,7 +249,10 @@ def test_a_route_of_an_api_that_is_elsewhere_is_a_finding(losses, api, found):
 @pytest.mark.parametrize(
     ("more", "lost"),
     [
-        (", DefinitionBody: {paths: {}}", "its OpenAPI document: only the events of functions make routes"),
+        (
+            ", DefinitionBody: {paths: {}}",
+            "its OpenAPI document, and its guards: only the events of functions make routes",
+        ),
         (
             ", Auth: {UsagePlan: {CreateUsagePlan: PER_API}}",
             "its usage plan, with its throttling and quotas",

@@ -4,10 +4,10 @@ A route whose guard a box doesn't have is left out, with a finding: it never bec
 asks for a token of a user pool that a box can't know, a box asks for one of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping as AnyMapping
 
 from artifact_contract.config_types import RouteAuth
-from artifact_contract.nodes import quote
+from artifact_contract.nodes import Mapping, Node, Sequence, quote
 from attrs import evolve, field, frozen
 
 from esb_cli.sam.properties import Properties
@@ -17,6 +17,10 @@ __all__ = ["ApiAccess", "Guard", "guard_of", "read_access"]
 
 _HEADER = "$request.header.authorization"
 _POLICY = "a box has no resource policies"
+_DOCUMENT = "its API's OpenAPI document names guards, which a box doesn't read"
+_IN_DOCUMENTS = frozenset(
+    ("security", "securityDefinitions", "securitySchemes", "x-amazon-apigateway-policy")
+)
 
 
 @frozen
@@ -31,17 +35,20 @@ class Guard:
 class ApiAccess:
     """What an API says about access to its routes: its authorizers by name, and what holds by default."""
 
-    authorizers: Mapping[str, Guard] = field(factory=dict)
+    authorizers: AnyMapping[str, Guard] = field(factory=dict)
     default: str = ""
     needs_key: bool = False
     refused: str = ""
 
 
 def read_access(api: Properties, *, http: bool) -> ApiAccess:
-    """What the `Auth` of an API, and a REST API's `Policy`, say."""
+    """What the `Auth` of an API, a REST API's `Policy` and guards in an OpenAPI document say."""
     auth = api.child("Auth")
     policy = "Policy" in api or (auth is not None and "ResourcePolicy" in auth)
     refused = _POLICY if policy and not http else ""
+    document = api.unevaluated("DefinitionBody")
+    if isinstance(document, Mapping) and _names_guards(document):
+        refused = _DOCUMENT
     if auth is None:
         return ApiAccess(refused=refused)
     listed = auth.child("Authorizers")
@@ -54,6 +61,15 @@ def read_access(api: Properties, *, http: bool) -> ApiAccess:
     needs_key = not http and auth.flag("ApiKeyRequired", default=False)
     auth.finish("HttpApi Auth" if http else "Api Auth")
     return ApiAccess(authorizers, default.text if default else "", needs_key, refused)
+
+
+def _names_guards(document: Node) -> bool:
+    if isinstance(document, Mapping):
+        found = _IN_DOCUMENTS & document.items.keys()
+        if any(not isinstance(it := document.items[name], Sequence) or it.items for name in found):
+            return True
+        return any(map(_names_guards, document.items.values()))
+    return isinstance(document, Sequence) and any(map(_names_guards, document.items))
 
 
 def _rest_authorizer(props: Properties) -> Guard:

@@ -51,6 +51,10 @@ class Properties:
         """The path of a property, for messages."""
         return f"{self.path}.{name}"
 
+    def unevaluated(self, name: str) -> Node | Value | None:
+        """A property as it stands there; whether anything reads it is another question."""
+        return self._source.get(name)
+
     def wrong(self, name: str, expected: str, found: str, hint: str = "", at: Marked | None = None) -> None:
         """Report what is wrong with a property."""
         spot = at if at is not None and at.line else self.at(name)

@@ -42,8 +42,8 @@ _FUNCTION_HARMLESS = (
     *("RuntimeManagementConfig", "EphemeralStorage", "PublishToLatestPublished"),
 )
 _API_LOST = {
-    "DefinitionBody": "its OpenAPI document: only the events of functions make routes",
-    "DefinitionUri": "its OpenAPI document: only the events of functions make routes",
+    "DefinitionBody": "its OpenAPI document, and its guards: only the events of functions make routes",
+    "DefinitionUri": "its OpenAPI document, and its guards: only the events of functions make routes",
     "Domain": "its domain name",
     "Variables": "its stage variables",
     "Models": "the check of requests against its models",
@@ -60,8 +60,8 @@ _API_LOST = {
     "SecurityPolicy": "its TLS policy",
 }
 _HTTP_API_LOST = {
-    "DefinitionBody": "its OpenAPI document: only the events of functions make routes",
-    "DefinitionUri": "its OpenAPI document: only the events of functions make routes",
+    "DefinitionBody": "its OpenAPI document, and its guards: only the events of functions make routes",
+    "DefinitionUri": "its OpenAPI document, and its guards: only the events of functions make routes",
     "Domain": "its domain name",
     "StageVariables": "its stage variables",
     "DefaultRouteSettings": "its throttling",
