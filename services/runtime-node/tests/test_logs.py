@@ -87,3 +87,43 @@ def test_any_bytes_can_be_shown(tmp_path, data):
     path = tmp_path / "a.log"
     path.write_bytes(data)
     assert len(last_lines(path, 5)) == 1
+
+
+def turn_over(path, text):
+    """As the agent does when a file is full: everything one number up, and begin anew."""
+    numbered = sorted(path.parent.glob(f"{path.name}.*"), key=lambda p: int(p.suffix[1:]), reverse=True)
+    for older in numbered:
+        older.rename(older.with_suffix(f".{int(older.suffix[1:]) + 1}"))
+    path.rename(path.parent / f"{path.name}.1")
+    write(path, text)
+
+
+def test_a_log_that_is_turned_over_many_times_between_two_looks_loses_no_line(tmp_path):
+    path = tmp_path / "f.log"
+    write(path, "one\n")
+    steps = iter(
+        [
+            lambda: (write(path, "two\n"), turn_over(path, "three\n"), turn_over(path, "four\n")),
+            lambda: (write(path, "five\n"), turn_over(path, "six\n"), write(path, "seven\n")),
+            lambda: write(path, "eight\n"),
+        ]
+    )
+
+    def wait():
+        step = next(steps, None)
+        if step:
+            step()
+        return step is not None
+
+    texts = [line.text for line in follow([("f", path)], wait, 5)]
+    assert texts == ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+
+
+def test_the_last_lines_reach_back_into_files_that_were_moved_aside(tmp_path):
+    path = tmp_path / "f.log"
+    write(path, "one\ntwo\n")
+    turn_over(path, "three\n")
+    turn_over(path, "four\nfive\n")
+    assert last_lines(path, 2) == ["four", "five"]
+    assert last_lines(path, 4) == ["two", "three", "four", "five"]
+    assert last_lines(path, 9) == ["one", "two", "three", "four", "five"]

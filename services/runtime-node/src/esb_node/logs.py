@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -28,14 +28,18 @@ def open_log(path: Path, limit: int = LIMIT_BYTES, keep: int = KEEP) -> BinaryIO
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last `count` lines of a log; none when there is no log."""
-    if count <= 0:
-        return []
-    try:
-        with path.open("rb") as file:
-            return [_text(line) for line in deque(_tail(file, count), maxlen=count)]
-    except FileNotFoundError:
-        return []
+    """The last `count` lines of a log, of older files too when it was begun anew; none when there is none."""
+    lines: list[bytes] = []
+    for number in itertools.count():
+        missing = count - len(lines)
+        if missing <= 0:
+            break
+        try:
+            with (_numbered(path, number) if number else path).open("rb") as file:
+                lines = _tail(file, missing)[-missing:] + lines
+        except FileNotFoundError:
+            break
+    return [_text(line) for line in lines]
 
 
 @frozen
@@ -64,7 +68,7 @@ def follow(logs: Sequence[tuple[str, Path]], wait: Callable[[], bool], lines: in
 
 @define
 class _Reader:
-    """Where one log was read to; a log that was moved aside is read to its end, then its successor."""
+    """Where one log was read to; one that was moved aside is read to its end, then all that came after it."""
 
     name: str
     path: Path
@@ -81,9 +85,34 @@ class _Reader:
     def appended(self) -> list[str]:
         texts = self._read()
         if self._moved():
-            self._open()
-            texts += self._read()
+            for successor in self._successors():
+                self.close()
+                self._file = successor
+                texts += self._read()
         return texts
+
+    def _successors(self) -> list[BinaryIO]:
+        """What was begun since this file was moved aside, oldest first: it may have happened many times.
+
+        Opened from the newest on, so that a file moved meanwhile is found twice and never missed.
+        """
+        seen = os.fstat(self._file.fileno()).st_ino if self._file else None
+        found: list[BinaryIO] = []
+        inodes: set[int] = set()
+        for number in itertools.count():
+            try:
+                file = (_numbered(self.path, number) if number else self.path).open("rb")
+            except FileNotFoundError:
+                break
+            inode = os.fstat(file.fileno()).st_ino
+            if inode in inodes or inode == seen:
+                file.close()
+            else:
+                inodes.add(inode)
+                found.append(file)
+            if inode == seen or seen is None:
+                break
+        return found[::-1]
 
     def _read(self) -> list[str]:
         if self._file is None:
