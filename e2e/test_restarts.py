@@ -1,0 +1,145 @@
+"""What calls notice when the gateway or the agent of a real box is stopped or killed: as little as can be."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from faults.real_box import RealBox
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: {Runtime: python3.11, CodeUri: src/, Timeout: 20, MemorySize: 256}
+Resources:
+  Count: {Type: AWS::Serverless::Function, Properties: {FunctionName: count, Handler: app.count}}
+  Other: {Type: AWS::Serverless::Function, Properties: {FunctionName: other, Handler: app.count}}
+  Warm:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: warm
+      Handler: app.count
+      AutoPublishAlias: live
+      ProvisionedConcurrencyConfig: {ProvisionedConcurrentExecutions: 2}
+"""
+SOURCE = """
+import os
+import time
+
+calls = 0
+
+
+def count(event, context):
+    global calls
+    calls += 1
+    time.sleep(event.get("seconds", 0))
+    return {"pid": os.getpid(), "calls": calls}
+"""
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
+    running = RealBox(tmp_path_factory.mktemp("restarts"))
+    running.generate(TEMPLATE, {"src/app.py": SOURCE})
+    running.up()
+    try:
+        running.apply()
+        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+        yield running
+    finally:
+        running.down()
+
+
+@pytest.fixture(scope="module")
+def client(box: RealBox) -> Iterator[Any]:
+    key, secret = box.operator()
+    made = boto3.client(
+        "lambda",
+        endpoint_url=box.url,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
+    )
+    yield made
+    made.close()
+
+
+def call(client: Any, function: str, **event: float) -> dict[str, int]:
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
+    said: dict[str, int] = json.load(answer["Payload"])
+    assert "FunctionError" not in answer, said
+    return said
+
+
+def end(box: RealBox, service: str, number: signal.Signals) -> None:
+    """Send a signal and wait until the supervisor's next one is there and the gateway is well."""
+    before = box.services()[service]
+    os.kill(before, number)
+    box.until(lambda: box.services().get(service) not in {None, before}, f"{service} is started again")
+    box.until(lambda: box.health().get("status") == "ok", "the gateway is well")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_gateway_started_again_goes_on_with_the_workers_that_live(
+    box: RealBox, client: Any, number: signal.Signals
+) -> None:
+    before = call(client, "count")
+    workers = sorted(box.workers())
+    end(box, "gateway", number)
+    after = call(client, "count")
+    assert after == {"pid": before["pid"], "calls": before["calls"] + 1}
+    assert sorted(box.workers()) == workers
+
+
+def test_a_worker_that_was_busy_for_a_killed_gateway_is_adopted_when_it_is_free(
+    box: RealBox, client: Any
+) -> None:
+    before = call(client, "other")
+    held = threading.Thread(target=lost_call, args=(client, "other"))
+    held.start()
+    box.until(lambda: 'workers{function="other",state="busy"} 1.0' in metrics(box), "the call runs")
+    end(box, "gateway", signal.SIGKILL)
+    held.join()
+    box.until(lambda: call(client, "other")["pid"] == before["pid"], "the worker is used again", 15)
+
+
+def metrics(box: RealBox) -> str:
+    with urllib.request.urlopen(f"{box.url}/metrics", timeout=5) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def lost_call(client: Any, function: str) -> None:
+    with contextlib.suppress(BotoCoreError, ClientError):  # its gateway was killed
+        call(client, function, seconds=4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_calls_that_come_while_the_agent_is_gone_are_answered_and_the_minimum_is_restored(
+    box: RealBox, client: Any, number: signal.Signals
+) -> None:
+    warm = {call(client, "warm")["pid"]}
+    before = box.services()["agent"]
+    os.kill(before, number)
+    box.until(lambda: not box.workers() or box.services().get("agent") != before, "the agent is gone")
+    answered: list[dict[str, int]] = []
+    calls = [threading.Thread(target=lambda: answered.append(call(client, "warm"))) for _ in range(8)]
+    for one in calls:
+        one.start()
+    for one in calls:
+        one.join(30)
+    assert len(answered) == 8
+    assert not warm & {one["pid"] for one in answered}
+    box.until(lambda: box.health().get("status") == "ok", "the gateway is well")
+    box.until(lambda: len(box.workers()) >= 2, "two workers are kept warm")
