@@ -106,12 +106,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
 @pytest.fixture(scope="module")
 def key(box: RealBox) -> dict[str, str]:
     """The operator's key pair, as the box made it."""
-    file = box.state / "gateway" / "credentials.yml"
-    found = YAML(typ="safe").load(file.read_text())["access_keys"] if file.exists() else []
-    pair = next((one for one in found if one["name"] == "operator"), {})
+    found = YAML(typ="safe").load((box.state / "gateway" / "credentials.yml").read_text())["access_keys"]
+    pair = next(one for one in found if one["name"] == "operator")
     return {
-        "AWS_ACCESS_KEY_ID": pair.get("access_key_id", "anybody"),
-        "AWS_SECRET_ACCESS_KEY": pair.get("secret_access_key", "anything"),
+        "AWS_ACCESS_KEY_ID": pair["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": pair["secret_access_key"],
     }
 
 
@@ -212,7 +211,7 @@ def test_every_error_is_one_of_boto3s_own(client: Any) -> None:
     assert throttled.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert throttled.value.response["retryAfterSeconds"] == "1"
     for kind, limit in (("RequestResponse", 6 * 1024 * 1024), ("Event", 1024 * 1024)):
-        with pytest.raises(errors.RequestTooLargeException, match=f"{limit} bytes for the {kind}"):
+        with pytest.raises(errors.RequestTooLargeException, match=f"smaller than {limit} bytes"):
             client.invoke(FunctionName="hello", InvocationType=kind, Payload=b'"' + b"x" * limit + b'"')
     with pytest.raises(errors.InvalidRequestContentException):
         client.invoke(FunctionName="hello", Payload=b"{")
@@ -279,7 +278,7 @@ Aws = Callable[..., subprocess.CompletedProcess[str]]
 def aws(aws_program: Path, box: RealBox, key: dict[str, str], tmp_path: Path) -> Aws:
     """`aws lambda …` as a person would type it, with nothing of this machine's own settings."""
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
@@ -288,6 +287,7 @@ def aws(aws_program: Path, box: RealBox, key: dict[str, str], tmp_path: Path) ->
             "AWS_MAX_ATTEMPTS": "1",
             "AWS_PAGER": "",
             **key,
+            **more,
         }
         command = [str(aws_program), "lambda", *words]
         return subprocess.run(
@@ -351,3 +351,18 @@ def test_the_cli_tells_errors_and_its_exit_code_says_so(aws: Aws, words: tuple[s
     done = aws(*words)
     assert (done.returncode, done.stdout) == (255, "")  # version 2 of the CLI: 254
     assert f"An error occurred ({error})" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "guessed"}, "InvalidSignatureException"),
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, "UnrecognizedClientException"),
+    ],
+)
+def test_the_cli_is_refused_with_a_wrong_key(aws: Aws, wrong: dict[str, str], error: str) -> None:
+    done = aws("list-functions", **wrong)
+    assert (done.returncode, done.stdout) == (255, "")
+    assert f"An error occurred ({error})" in done.stderr
+    unsigned = aws("list-functions", "--no-sign-request")
+    assert "An error occurred (MissingAuthenticationTokenException)" in unsigned.stderr

@@ -82,8 +82,10 @@ async def read_call(request: ApiRequest, kind: bytes) -> Call:
     log_type = request.headers.get(b"x-amz-log-type", b"None")
     if log_type not in {b"None", b"Tail"}:
         raise InvalidParameterError(f"Value '{_shown(log_type)}' at 'logType' is none of None, Tail.")
-    limit = MAX_EVENT_BYTES if kind == EVENT else MAX_BODY_BYTES
-    body = await request.body(limit, kind.decode("ascii"))
+    if kind == EVENT:
+        body = await request.body(MAX_EVENT_BYTES, "Event invocation type")
+    else:
+        body = await request.body(MAX_BODY_BYTES, "InvokeFunction operation")
     if body:
         check_json(body)
     tail = log_type == b"Tail" and kind == SYNC

@@ -31,17 +31,17 @@ class ApiRequest:
         """This gateway as the client reached it: scheme, name and port."""
         return f"{self.scheme}://{self.headers.get(b'host', b'localhost').decode('latin-1')}"
 
-    async def body(self, limit: int, kind: str) -> bytes:
+    async def body(self, limit: int, what: str) -> bytes:
         """Return the body.
 
         Raises:
-            PayloadTooLargeError: it is longer than `limit` bytes, which `kind` (of invocation) may not be.
+            PayloadTooLargeError: it is longer than `limit` bytes, which `what` is sent with may not be.
         """
         try:
             return await read_body(self.headers, self.receive, limit)
         except PayloadTooLargeError as error:
             raise PayloadTooLargeError(
-                f"Request must be smaller than {limit} bytes for the {kind} invocation type: {error}"
+                f"Request must be smaller than {limit} bytes for the {what}, found {error}"
             ) from error
 
     def parameter(self, name: str) -> str | None:
