@@ -1,4 +1,4 @@
-"""`esb-node`: up, down, status, logs, credentials and certificates of the embedded box.
+"""`esb-node`: up, down, status, logs, credentials, events and certificates of the embedded box.
 
 Exit codes (contract §12): 0 done, 2 usage, 4 the world failed, 130 Ctrl-C, 141 nobody reads stdout any more;
 a bug ends with a traceback and 1.
@@ -30,6 +30,7 @@ from esb_node.credentials_cli import credentials
 from esb_node.detach import detach_box
 from esb_node.down import stop_box
 from esb_node.errors import NodeError, error_text
+from esb_node.events_cli import events
 from esb_node.files import make_private
 from esb_node.function_logs import function_log, functions_with_logs, readable
 from esb_node.logs import follow, last_lines
@@ -183,6 +184,7 @@ def logs(state: Path, following: bool, lines: int, function: str | None, service
 
 command.add_command(certs)
 command.add_command(credentials)
+command.add_command(events)
 
 
 def main() -> None:
