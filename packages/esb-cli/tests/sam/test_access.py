@@ -1,5 +1,6 @@
 """A guard of AWS is one of the box, or the route is left out; none is open that wasn't on AWS."""
 
+import json
 import textwrap
 
 import pytest
@@ -222,3 +223,86 @@ Resources:
       Events: {E: {Type: Api, Properties: {Path: /a, Method: get}}}
 """
     assert build(template).functions[0].routes == (RouteSpec("/a", "GET", auth=RouteAuth("api_key")),)
+
+
+ORACLE = """\
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: v1
+      Cors: "'*'"
+      Auth:
+        ApiKeyRequired: true
+        DefaultAuthorizer: P
+        Authorizers: {P: {UserPoolArn: arn:x, AuthorizationScopes: [read]}}
+  Http:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: J
+        Authorizers:
+          J:
+            IdentitySource: $request.header.Authorization
+            AuthorizationScopes: [read]
+            JwtConfiguration: {issuer: "https://i", audience: [a]}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: x
+      Role: arn:aws:iam::123456789012:role/r
+      Events:
+        A: {Type: Api, Properties: {Path: /a, Method: get, RestApiId: !Ref Api}}
+        B: {Type: Api, Properties: {Path: /b, Method: post, RestApiId: !Ref Api, Auth: {Authorizer: NONE}}}
+        C:
+          Type: Api
+          Properties:
+            Path: /b
+            Method: put
+            RestApiId: !Ref Api
+            Auth: {Authorizer: P, ApiKeyRequired: false, AuthorizationScopes: [w]}
+        D:
+          Type: Api
+          Properties:
+            Path: /d
+            Method: any
+            RestApiId: !Ref Api
+            Auth: {Authorizer: NONE, ApiKeyRequired: false}
+        E: {Type: HttpApi, Properties: {Path: /e, Method: get, ApiId: !Ref Http}}
+        G: {Type: HttpApi, Properties: {Path: /g, Method: get, ApiId: !Ref Http, Auth: {Authorizer: NONE}}}
+        H:
+          Type: HttpApi
+          Properties: {Path: /h, Method: get, ApiId: !Ref Http, Auth: {AuthorizationScopes: [w]}}
+"""
+
+
+def test_guards_and_methods_of_preflights_are_those_that_sam_makes(build, monkeypatch):
+    pytest.importorskip("samtranslator")
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+    from samtranslator.yaml_helper import yaml_parse
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    made = Translator({}, Parser()).translate(yaml_parse(ORACLE), {})["Resources"]
+    bodies = [json.loads(json.dumps(made[name]["Properties"]["Body"])) for name in ("Api", "Http")]
+    guards, preflights = {}, {}
+    for path, methods in [item for body in bodies for item in body["paths"].items()]:
+        for method, said in methods.items():
+            if method == "options":
+                answer = said["x-amazon-apigateway-integration"]["responses"]["default"]
+                name = "method.response.header.Access-Control-Allow-Methods"
+                preflights[path] = tuple(answer["responseParameters"][name].strip("'").split(","))
+                continue
+            schemes = {key: scopes for it in said.get("security", ()) for key, scopes in it.items()}
+            named = {key: scopes for key, scopes in schemes.items() if key in {"P", "J"}}
+            key = "ANY" if method.startswith("x-") else method.upper()
+            guards[path, key] = next(iter(named.values()), "key" if "api_key" in schemes else None)
+    routes = build(ORACLE.encode()).functions[0].routes
+    assert {
+        (it.path, it.method): it.auth and (list(it.auth.scopes) if it.auth.type == "jwt" else "key")
+        for it in routes
+    } == guards
+    assert {it.path: it.cors.allow_methods for it in routes if it.cors} == preflights
