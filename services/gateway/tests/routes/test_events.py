@@ -187,6 +187,15 @@ def test_the_gateway_says_itself_where_a_request_came_from():
     assert "x-forwarded-proto" not in event["headers"]
 
 
+def test_headers_about_the_connection_stay_here():
+    sent = [(b"Connection", b"close"), (b"TE", b"trailers"), (b"Transfer-Encoding", b"chunked")]
+    event = http_event(evolve(HTTP, headers=[*sent, (b"X-A", b"b")]))
+    assert event["headers"].keys() == {"x-a", "x-amzn-trace-id", *FORWARDED}
+
+
+FORWARDED = ("x-forwarded-for", "x-forwarded-port", "x-forwarded-proto")
+
+
 def test_domain_names_of_addresses_are_whole():
     event = rest_event(evolve(REST, headers=[(b"host", b"[::1]:8080")]))
     assert event["requestContext"]["domainName"] == "[::1]"

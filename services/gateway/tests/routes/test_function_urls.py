@@ -60,7 +60,6 @@ async def test_a_url_has_its_own_host_name_and_gives_the_documented_event(gatewa
             "host": "api.lambda-url.box.local:8080",
             "accept": "*/*",
             "accept-encoding": "identity",
-            "connection": "close",
             "content-type": "text/plain",
             "content-length": "18",
             "header2": "value1",

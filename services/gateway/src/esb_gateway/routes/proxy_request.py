@@ -25,8 +25,14 @@ _TEXT_TYPES = frozenset(
     }
 )
 _FORM = "application/x-www-form-urlencoded"
-# Said by the gateway, whatever the client says.
-_OWN = frozenset({"x-amzn-trace-id", "x-forwarded-port", "x-forwarded-proto"})
+# Said by the gateway, whatever the client says; or about the connection to it, which ends here.
+_NOT_PASSED = frozenset(
+    {
+        *("x-amzn-trace-id", "x-forwarded-port", "x-forwarded-proto"),
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        "expect",
+    }
+)
 
 
 @frozen
@@ -106,7 +112,7 @@ def header_texts(request: ProxyRequest) -> HeaderTexts:
         elif lowered == "x-forwarded-for":
             forwarded += f"{value}, "
             continue
-        elif lowered in _OWN:
+        elif lowered in _NOT_PASSED:
             continue
         fields.append((name, lowered, value))
     fields.append(("X-Amzn-Trace-Id", "x-amzn-trace-id", request.trace))
