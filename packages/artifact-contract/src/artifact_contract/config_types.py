@@ -11,43 +11,7 @@ from types import MappingProxyType
 
 from attrs import evolve, field, frozen
 
-from artifact_contract.config_files import (
-    CONFIG_FILES,
-    FUNCTIONS_FILE,
-    IMAGE_IMPORT_FILE,
-    PAYLOAD_VERSIONS,
-    REQUIRED_FILES,
-    RESOURCE_KEYS,
-    RESOURCES_FILE,
-    ROUTING_FILE,
-)
 from artifact_contract.nodes import PlainValue
-
-__all__ = [
-    "CONFIG_FILES",
-    "FUNCTIONS_FILE",
-    "IMAGE_IMPORT_FILE",
-    "PAYLOAD_VERSIONS",
-    "REQUIRED_FILES",
-    "RESOURCES_FILE",
-    "RESOURCE_KEYS",
-    "ROUTING_FILE",
-    "AsyncInvoke",
-    "Cors",
-    "Defaults",
-    "Function",
-    "FunctionUrl",
-    "FunctionsConfig",
-    "ImageImport",
-    "ImageImportEntry",
-    "ResourcesConfig",
-    "Route",
-    "RouteAuth",
-    "RuntimeConfig",
-    "Scaling",
-    "ScheduleEvent",
-    "with_defaults",
-]
 
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 NO_EXTRA: Mapping[str, PlainValue] = MappingProxyType({})

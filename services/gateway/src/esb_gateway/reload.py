@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from artifact_contract.config_types import CONFIG_FILES, FUNCTIONS_FILE
+from artifact_contract.config_files import CONFIG_FILES, FUNCTIONS_FILE
 from artifact_contract.errors import ArtifactError
 from artifact_contract.loader import CURRENT_LINK, current_generation, load_runtime_config
 from attrs import define
