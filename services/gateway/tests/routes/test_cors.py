@@ -41,6 +41,8 @@ def added(found: object, origin: bytes | None, *given: tuple[bytes, bytes]) -> l
         ("https://*.example.com", "https://x.example.com.evil.test", False),
         ("http://localhost:*", "http://localhost:3000", True),
         ("https://app.example.com", "null", False),
+        ("https://*", "https://" + "a" * 500, True),
+        ("https://*", "https://" + "a" * 600, False),
         ("https://app.example.com", "", False),
     ],
 )

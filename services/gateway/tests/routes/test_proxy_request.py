@@ -20,6 +20,7 @@ def test_a_host_is_cut_into_domain_and_prefix():
     assert domain("localhost") == ("localhost", "localhost")
     assert domain("[::1]:80") == ("[::1]", "[::1]")
     assert domain("") == ("", "")
+    assert domain("a." + "b" * 500) == ("a." + "b" * 500, "a")
 
 
 @given(st.binary(max_size=50), st.sampled_from(["", "text/plain", "application/json", "image/png", "x"]))

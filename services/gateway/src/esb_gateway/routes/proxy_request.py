@@ -24,6 +24,8 @@ _TEXT_TYPES = frozenset(
         "application/graphql",
     }
 )
+# What a client makes up is not remembered when it is longer: memory would be its to fill.
+_KEPT = 256
 _FORM = "application/x-www-form-urlencoded"
 # Said by the gateway, whatever the client says; or about the connection to it, which ends here.
 _NOT_PASSED = frozenset(
@@ -101,7 +103,7 @@ def header_texts(request: ProxyRequest) -> HeaderTexts:
     client = request.client
     host = user_agent = content_type = forwarded = ""
     for raw_name, raw_value in request.headers:
-        name, lowered = _names(raw_name)
+        name, lowered = _names(raw_name) if len(raw_name) < _KEPT else _read_names(raw_name)
         value = _text(raw_value)
         if lowered == "host":
             host = value
@@ -158,17 +160,25 @@ def resource_id(path: str) -> str:
     return sha256(path.encode()).hexdigest()[:6]
 
 
-@lru_cache(maxsize=1024)
 def domain(host: str) -> tuple[str, str]:
     """Return domain name and prefix (first label) of a Host header."""
+    return _domain(host) if len(host) < _KEPT else _read_domain(host)
+
+
+def _read_domain(host: str) -> tuple[str, str]:
     name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
     return name, name.partition(".")[0]
 
 
-@lru_cache(maxsize=4096)
-def _names(raw: bytes) -> tuple[str, str]:
+_domain = lru_cache(maxsize=1024)(_read_domain)
+
+
+def _read_names(raw: bytes) -> tuple[str, str]:
     name = raw.decode("latin-1")
     return name, name.lower()
+
+
+_names = lru_cache(maxsize=4096)(_read_names)
 
 
 def _text(value: bytes) -> str:
