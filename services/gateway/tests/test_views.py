@@ -2,8 +2,9 @@ import asyncio
 
 import httpx
 import pytest
+from esb_gateway.auth.credential_store import CredentialStore
 from esb_gateway.background import Background
-from esb_gateway.deployment import Box, FunctionPlan, Plan, Served
+from esb_gateway.deployment import VIEW_PATHS, Box, FunctionPlan, Plan, Served
 from esb_gateway.routes.router import Route, Router
 from esb_gateway.stats import GatewayStats
 from esb_gateway.views import views
@@ -31,7 +32,7 @@ async def look(agent, log, fake_time):
     plan = Plan("000007", {"f": FunctionPlan(SPEC, PoolLimits(max=2), 3.0)}, routes, (), ())
     served = Served(fleet.adopt(plan))
     await fleet.step()
-    endpoints = views(served, fleet, agent, fake_time.clock())
+    endpoints = views(served, fleet, agent, fake_time.clock(), admin=lambda scope: None)
 
     async def read(path: str, method: str = "GET") -> httpx.Response:
         transport = httpx.ASGITransport(app=endpoints[path])
@@ -100,3 +101,22 @@ async def test_routes_are_shown_with_their_generation(look):
 async def test_views_are_read_only_and_not_to_be_kept(look):
     assert (await look("/routes", "POST")).status_code == 405
     assert (await look("/routes", "HEAD")).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", VIEW_PATHS)
+async def test_views_are_for_who_runs_the_box(gateway, helpers, path):
+    store = CredentialStore(helpers.make_credentials())
+    key = store.current.api_keys[0].value
+    async with gateway({"f": {"image": "x"}}, deps={"credentials": store}) as box:
+        stranger = await box.client.get(path)
+        assert (stranger.status_code, "generation" in stranger.text) == (403, False)
+        assert (await box.client.get(path, headers={"x-api-key": "wrong"})).status_code == 403
+        response = await box.client.get(path, headers={"x-api-key": key})
+        assert response.status_code == 200
+        assert response.json()
+
+
+async def test_a_route_of_a_views_path_is_told_of(gateway):
+    async with gateway({"f": {"image": "x"}}, [{"path": "/functions", "function": "f"}]) as box:
+        (warning,) = (await box.client.get("/health")).json()["warnings"]
+    assert "/functions: never reached" in warning

@@ -44,6 +44,7 @@ from esb_gateway.routes.proxy_request import ApiIdentity
 from esb_gateway.scheduling.scheduler import Scheduler
 from esb_gateway.stats import GatewayStats
 from esb_gateway.tracing import Ids
+from esb_gateway.views import views
 from esb_gateway.workers.agent import Agent
 from esb_gateway.workers.fleet import TEND_SECONDS, Fleet
 from esb_gateway.workers.invoker import Invoker
@@ -192,6 +193,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         own={
             "/health": HealthEndpoint(served, reloader, deps.agent, fleet),
             "/metrics": MetricsEndpoint(stats, fleet, events, deps.clock.monotonic),
+            **views(served, fleet, deps.agent, deps.clock, admin=gate.admin),
         },
         middleware=deps.middleware,
         lifespan=lifespan,

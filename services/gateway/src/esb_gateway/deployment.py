@@ -32,7 +32,8 @@ from esb_gateway.workers.pool import PoolLimits
 
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128
-RESERVED_PATHS = frozenset({"/health", "/metrics"})
+VIEW_PATHS = ("/metrics/pools", "/metrics/containers", "/functions", "/routes")
+RESERVED_PATHS = frozenset({"/health", "/metrics", *VIEW_PATHS})
 
 
 @frozen

@@ -1,6 +1,6 @@
 """What the gateway has and does, as JSON for operators: pools, workers, functions, routes.
 
-Values of environments are never shown, only their names. Who may look is not decided here.
+Behind the admin gate. Values of environments are never shown, only their names.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esb_gateway.asgi import respond
+from esb_gateway.auth.errors import AuthError
 from esb_gateway.clock import Clock
-from esb_gateway.deployment import Served
+from esb_gateway.deployment import VIEW_PATHS, Served
 from esb_gateway.routes.router import Route
 from esb_gateway.stats import FunctionStats
 from esb_gateway.workers.agent import Agent, AgentError, WorkerInfo
@@ -37,24 +38,33 @@ Document = Mapping[str, object]
 
 
 class View:
-    """ASGI endpoint that answers GET and HEAD with a document."""
+    """ASGI endpoint that answers GET and HEAD with a document; `admin` raises AuthError for strangers."""
 
-    def __init__(self, read: Callable[[], Awaitable[Document]]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[Document]], admin: Callable[[Scope], object]) -> None:
         self._read = read
+        self._admin = admin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        if scope["method"] not in ("GET", "HEAD"):
-            body = orjson.dumps({"message": "Method Not Allowed"})
-            allowed = [(b"content-type", b"application/json"), (b"allow", b"GET, HEAD")]
-            await respond(send, 405, allowed, body)
-            return
-        body = orjson.dumps(await self._read(), option=orjson.OPT_INDENT_2)
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-        await respond(send, 200, headers, body)
+        status, document = await self._answer(scope)
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
+        await respond(send, status, headers, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+    async def _answer(self, scope: Scope) -> tuple[int, Document]:
+        try:
+            self._admin(scope)
+        except AuthError as error:
+            return error.status, {"type": error.code, "message": str(error)}
+        if scope["method"] not in ("GET", "HEAD"):
+            return 405, {"type": "MethodNotAllowed", "message": "These are read only."}
+        return 200, await self._read()
 
 
-def views(served: Served, fleet: Fleet, agent: Agent, clock: Clock) -> dict[str, ASGIApp]:
+def views(
+    served: Served, fleet: Fleet, agent: Agent, clock: Clock, *, admin: Callable[[Scope], object]
+) -> dict[str, ASGIApp]:
     """Return the endpoints by their paths."""
 
     async def pools() -> Document:
@@ -71,12 +81,8 @@ def views(served: Served, fleet: Fleet, agent: Agent, clock: Clock) -> dict[str,
         shown = [_route(route) for route in deployment.router.routes]
         return {"generation": deployment.generation, "routes": shown}
 
-    return {
-        "/metrics/pools": View(pools),
-        "/metrics/containers": View(containers),
-        "/functions": View(functions),
-        "/routes": View(routes),
-    }
+    found = dict(zip(VIEW_PATHS, (pools, containers, functions, routes), strict=True))
+    return {path: View(read, admin) for path, read in found.items()}
 
 
 def _pools(fleet: Fleet, now: float) -> Document:
