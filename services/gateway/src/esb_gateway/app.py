@@ -187,7 +187,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
 
     return Gateway(
         invoke=gate.lambda_api(LambdaApi(front, events)),
-        routes=ApiRoutes(front, identity, config.trusted_proxies),
+        routes=ApiRoutes(front, identity, config.trusted_proxies, gate),
         urls=FunctionUrls(front, identity, config.trusted_proxies, gate),
         dead_letters=DeadLettersApi(events, gate.admin, deps.log),
         own={

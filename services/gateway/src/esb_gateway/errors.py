@@ -10,9 +10,13 @@ from attrs import frozen
 
 
 class CallError(Exception):
-    """A call that got no answer from its function; `retry_after` in seconds, where that may help."""
+    """A call that got no answer from its function; `retry_after` in seconds, where that may help.
+
+    `challenge` is what WWW-Authenticate says to somebody who is not known.
+    """
 
     retry_after: int | None = None
+    challenge: str | None = None
 
 
 class UnknownFunctionError(CallError):
@@ -89,6 +93,22 @@ class FunctionTimedOutError(CallError):
     """The function took longer than it may, seen from a route."""
 
 
+class UnauthorizedError(CallError):
+    """Nobody known: no token, or none that is good."""
+
+    def __init__(self, text: str, *, challenge: str) -> None:
+        super().__init__(text)
+        self.challenge = challenge
+
+
+class ForbiddenError(CallError):
+    """No API key of this box; or somebody known who may not do this."""
+
+    def __init__(self, text: str, *, challenge: str | None = None) -> None:
+        super().__init__(text)
+        self.challenge = challenge
+
+
 @frozen
 class LambdaError:
     """A row of the Lambda API's column; `fault` is "User" or "Service", `text_key` where the text goes."""
@@ -132,6 +152,8 @@ ROUTE_ERRORS: dict[type[CallError], RouteError] = {
     UnknownRouteError: RouteError(
         403, "Missing Authentication Token", "MissingAuthenticationTokenException", 404, "Not Found"
     ),
+    UnauthorizedError: RouteError(401, "Unauthorized", "UnauthorizedException", 401, "Unauthorized"),
+    ForbiddenError: RouteError(403, "Forbidden", "ForbiddenException", 403, "Forbidden"),
     PayloadTooLargeError: RouteError(
         413, "Request Too Long", "RequestTooLargeException", 413, "Request Entity Too Large"
     ),

@@ -176,7 +176,7 @@ def test_a_hash_and_other_issuers_are_read(tmp_path):
     text = text.replace("ttl: 60", "issuers: [{issuer: 'https://a', jwks_file: keys.json}]")
     credentials = load(write(tmp_path / "credentials.yml", text))
     assert credentials.users[0].password_hash.startswith("scrypt:16384:8:1:")
-    assert (credentials.jwt.issuers[0].jwks_file, credentials.jwt.ttl) == ("keys.json", 3600)
+    assert (credentials.jwt.issuers[0].jwks_file, credentials.jwt.ttl) == (f"{tmp_path}/keys.json", 3600)
 
 
 def test_a_changed_file_is_taken_over_and_a_wrong_one_is_not(tmp_path, log):

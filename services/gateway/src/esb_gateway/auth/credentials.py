@@ -53,11 +53,12 @@ class Jwt:
 
 @frozen
 class User:
-    """Somebody who may log in: a password, or its scrypt hash."""
+    """Somebody who may log in: a password, or its scrypt hash; `scopes` are what access tokens get."""
 
     name: str
     password: str = field(default="", repr=False)
     password_hash: str = field(default="", repr=False)
+    scopes: tuple[str, ...] = ()
 
 
 @frozen

@@ -6,13 +6,14 @@ api_keys:
   - {name: default, value: …}
 jwt: {secret: …, ttl: 3600, issuers: [{issuer: https://…, jwks_file: … | jwks_url: … | secret: …}]}
 users:
-  - {name: admin, password: …}        or password_hash
+  - {name: admin, password: …, scopes: [orders/read]}        or password_hash
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from artifact_contract.codec import read_yaml
@@ -194,7 +195,8 @@ def _issuer(reader: _Reader, node: Mapping, path: str) -> Issuer:
         return Issuer(issuer)
     way = given[0]
     if way == "jwks_file" and isinstance(fields[way], Scalar):
-        return Issuer(issuer, jwks_file=as_text(fields[way]))  # type: ignore[arg-type] # a Scalar, seen above
+        name = as_text(fields[way])  # type: ignore[arg-type] # a Scalar, seen above
+        return Issuer(issuer, jwks_file=str(Path(reader.file).parent / name))
     text = reader.given_text(fields[way], f"{path}.{way}", least=MIN_JWT_SECRET if way == "secret" else 1)
     if way == "secret":
         return Issuer(issuer, secret=text)
@@ -204,8 +206,13 @@ def _issuer(reader: _Reader, node: Mapping, path: str) -> Issuer:
 
 
 def _user(reader: _Reader, node: Mapping, path: str) -> User:
-    fields = reader.fields(node, path, ("name", "password", "password_hash"))
+    fields = reader.fields(node, path, ("name", "password", "password_hash", "scopes"))
     name = reader.text(node, fields, f"{path}.name")
+    listed = fields.get("scopes", Sequence())
+    scopes = tuple(
+        reader.given_text(each, f"{path}.scopes[{number}]")
+        for number, each in enumerate(listed.items if isinstance(listed, Sequence) else (listed,))
+    )
     given = [way for way in ("password", "password_hash") if way in fields]
     if len(given) != 1:
         reader.wrong(node, path, "one of password, password_hash", " and ".join(given) or "none")
@@ -215,11 +222,11 @@ def _user(reader: _Reader, node: Mapping, path: str) -> User:
     if not text:
         reader.wrong(value, f"{path}.{given[0]}", "a text", _kind(value))
     if given[0] == "password":
-        return User(name, password=text)
+        return User(name, password=text, scopes=scopes)
     if text and parse_hash(text) is None:
         expected = "scrypt:N:r:p:salt:hash, as `python -m esb_gateway hash-password` prints it"
         reader.wrong(value, f"{path}.password_hash", expected, "something else")
-    return User(name, password_hash=text)
+    return User(name, password_hash=text, scopes=scopes)
 
 
 def _kind(node: Node) -> str:

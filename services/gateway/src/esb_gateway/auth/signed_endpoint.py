@@ -57,7 +57,7 @@ class SignedEndpoint:
             row = lambda_error(error)
             await self._refuse(send, row.status, row.code, str(error))
             return
-        await self._app(scope, _Replay(message, receive), send)
+        await self._app(scope, Replay(message, receive), send)
 
     async def _refuse(self, send: Send, status: int, code: str, text: str) -> None:
         front = self._front
@@ -75,7 +75,7 @@ class SignedEndpoint:
             )
 
 
-class _Replay:
+class Replay:
     """`receive` of a request whose body was read already."""
 
     __slots__ = ("_first", "_receive")

@@ -36,7 +36,7 @@ _JSON: Header = (b"content-type", b"application/json")
 class RouteGate(Protocol):
     """Says who calls a route that asks."""
 
-    def route(self, auth: RouteAuth, headers: dict[bytes, bytes]) -> Caller:
+    async def route(self, auth: RouteAuth, headers: dict[bytes, bytes]) -> Caller:
         """Return the caller.
 
         Raises:
@@ -76,7 +76,7 @@ class ApiRoutes:
             if response is None:
                 match = _existing(match, method, path)
                 target = _target(deployment, match)
-                caller = self._caller(match, headers)
+                caller = NOBODY if match.route.auth is None else await self._caller(match, headers)
                 body = await read_body(headers, receive, MAX_BODY_BYTES)
                 known = (match, caller, body)
                 event = build_event(self._request(scope, path, known, (request_id, trace)))
@@ -112,14 +112,14 @@ class ApiRoutes:
                 fields["error"] = failure
             front.access.write(fields, front.clock.monotonic() - started)
 
-    def _caller(self, match: Match, headers: dict[bytes, bytes]) -> Caller:
+    async def _caller(self, match: Match, headers: dict[bytes, bytes]) -> Caller:
         """Who calls: asked after the route is known and before the body is read."""
         auth = match.route.auth
         if auth is None:
             return NOBODY
         if self._gate is None:
             raise UnknownRouteError(f"{match.route.key}: nobody is there to check who calls")
-        return self._gate.route(auth, headers)
+        return await self._gate.route(auth, headers)
 
     def _request(
         self, scope: Scope, path: str, known: tuple[Match, Caller, bytes], ids: tuple[str, str]
@@ -203,6 +203,8 @@ def _error_response(error: CallError, around: Surroundings, asked: dict[bytes, b
     headers = [_JSON]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after))
+    if error.challenge is not None and not around.rest:
+        headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
     if around.rest:
         headers.append((b"x-amzn-errortype", row.error_type.encode("ascii")))
         return ProxyResponse(row.status, headers, orjson.dumps({"message": row.message}))
