@@ -287,8 +287,7 @@ async def test_a_function_url_of_aws_iam_wants_a_signature(gateway, agent, signe
         assert (refused.status_code, refused.json()) == (403, {"Message": "Forbidden"})
         assert refused.headers["x-amzn-errortype"] == "AccessDeniedException"
         wrong = await box.client.post(path, content=b"b", headers=signed("POST", path, b"a"))
-        assert (wrong.status_code, wrong.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
-        assert wrong.json()["message"].startswith("The request signature we calculated")
+        assert (wrong.status_code, wrong.json()) == (403, {"Message": "Forbidden"})
         assert (
             await box.client.post(path, content=b"a", headers=signed("POST", path, b"a"))
         ).status_code == 200

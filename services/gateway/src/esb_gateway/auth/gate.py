@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Scope
 
 from esb_gateway.asgi import raw_path
 from esb_gateway.auth.credential_store import CredentialStore
-from esb_gateway.auth.errors import AuthError, InvalidTokenError
 from esb_gateway.auth.credentials import ApiKey
+from esb_gateway.auth.errors import AuthError, InvalidTokenError
 from esb_gateway.auth.guarded_endpoint import GuardedEndpoint
 from esb_gateway.auth.jwks import Fetch, KeySets
 from esb_gateway.auth.signed_endpoint import SignedEndpoint

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from starlette.types import Receive, Scope, Send
 
 from esb_gateway.asgi import ClientGoneError, Header, raw_path, read_body, respond, spelled_headers
-from esb_gateway.auth.errors import AuthError, MissingAuthenticationTokenError
+from esb_gateway.auth.errors import AuthError
 from esb_gateway.errors import (
     CallError,
     FunctionFailedError,
@@ -264,21 +264,7 @@ def _error_response(error: CallError, rules: CorsRules | None, asked: dict[bytes
         headers.append((b"retry-after", b"%d" % error.retry_after))
     if rules is not None:
         add_cors(rules, asked.get(b"origin"), headers)
-    body = {"Message": row.message}
-    if isinstance(error, AuthError):
-        body = (
-            {"Message": "Forbidden"}
-            if isinstance(error, MissingAuthenticationTokenError)
-            else {"message": str(error)}
-        )
-        headers.append((b"x-amzn-errortype", _code(error)))
-    return ProxyResponse(row.status, headers, orjson.dumps(body))
-
-
-def _code(error: AuthError) -> bytes:
-    """A URL without a signature is a door that is closed, not an API that wants a token."""
-    missing = isinstance(error, MissingAuthenticationTokenError)
-    return b"AccessDeniedException" if missing else error.code.encode("ascii")
+    return ProxyResponse(row.status, headers, orjson.dumps({"Message": row.message}))
 
 
 async def _respond_in_parts(send: Send, response: ProxyResponse) -> None:
