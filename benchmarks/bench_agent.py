@@ -25,10 +25,12 @@ from esb_agent_api import agent_pb2, agent_pb2_grpc
 REF = "bench-dev-hello:1"
 CODE = b"def handler(event, context):\n    return {'hello': event.get('name')}\n"
 EVENT = b'{"name": "bench"}'
-REQUEST = (
+HEAD = (
     b"POST /2015-03-31/functions/function/invocations HTTP/1.1\r\nHost: worker\r\n"
-    b"X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\nContent-Length: %d\r\n\r\n" % len(EVENT)
-) + EVENT
+    b"X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\n"
+)
+END = b"Content-Length: %d\r\n\r\n" % len(EVENT) + EVENT
+REQUEST, TAIL_REQUEST = HEAD + END, HEAD + b"X-Esb-Log-Type: Tail\r\n" + END
 
 
 def write_layout(path: Path) -> None:
@@ -55,8 +57,9 @@ def write_layout(path: Path) -> None:
 class Caller(asyncio.Protocol):
     """One keep-alive connection that calls again as soon as it has its answer."""
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, request: bytes) -> None:
         self.until = until
+        self.request = request
         self.times: list[float] = []
         self.data = b""
         self.done = asyncio.get_running_loop().create_future()
@@ -67,7 +70,7 @@ class Caller(asyncio.Protocol):
 
     def send(self) -> None:
         self.sent = time.perf_counter()
-        self.transport.write(REQUEST)
+        self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         self.data += data
@@ -87,14 +90,14 @@ class Caller(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def drive(addresses: list[str], seconds: float) -> dict[str, float]:
+async def drive(addresses: list[str], seconds: float, request: bytes = REQUEST) -> dict[str, float]:
     """Call all workers, one call in flight each, for that long."""
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     callers = []
     for address in addresses:
         _, caller = await loop.create_unix_connection(
-            lambda: Caller(started + seconds), address.removeprefix("unix:")
+            lambda: Caller(started + seconds, request), address.removeprefix("unix:")
         )
         callers.append(caller)
     await asyncio.gather(*(caller.done for caller in callers))
@@ -175,6 +178,8 @@ async def use(stub: agent_pb2_grpc.AgentStub, seconds: float, starts: int) -> di
         addresses = [worker.address for worker in workers[:count]]
         await drive(addresses, 0.3)
         figures[f"warm, {count} worker{'s' * (count > 1)}"] = await drive(addresses, seconds)
+    addresses = [worker.address for worker in workers]
+    figures["warm, 4, tails"] = await drive(addresses, seconds, TAIL_REQUEST)
     return figures
 
 

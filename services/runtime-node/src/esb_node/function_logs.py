@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 SUFFIX = ".log"
 _NO_REQUEST = "-"  # printed outside of a call, while the function was loading
 _ID_WIDTH = 36
+_PLATFORM = "platform"
+_FIELD_ENDS = re.compile(r"[\t\n]+")
 
 
 def function_log(state: Path, function: str) -> Path:
@@ -25,7 +28,11 @@ def readable(text: str) -> str:
     try:
         entry = json.loads(text)
         request = entry["request_id"] or _NO_REQUEST
-        return f"{entry['time']}  {request:<{_ID_WIDTH}}  {entry['line']}"
+        line = entry["line"]
+        if entry.get("stream") == _PLATFORM:
+            # A report is fields between tabs, on two lines.
+            line = "  ".join(part for part in _FIELD_ENDS.split(line) if part)
+        return f"{entry['time']}  {request:<{_ID_WIDTH}}  {line}"
     except (ValueError, KeyError, TypeError):
         return text
 

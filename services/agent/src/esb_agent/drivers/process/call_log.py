@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
 
 from esb_agent.drivers.process.exchange import Call
@@ -19,11 +20,23 @@ from esb_agent.drivers.process.logs import LogFile
 from esb_agent.drivers.process.payloads import Ending, ending_text
 
 PLATFORM = "platform"
+STREAMS = ("stdout", "stderr", PLATFORM)
 # AWS: what LogType=Tail gives.
 TAIL_BYTES = 4096
 MIB = 1024 * 1024
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 TRACE_FIELD = re.compile(r"(?:^|;)\s*(Root|Parent|Sampled)=([^;]*)")
+
+
+def time_text() -> str:
+    """Now, as entries have it."""
+    now = time.time()
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class Tail:
@@ -73,6 +86,7 @@ class CallLog:
         # The START of a call that has written nothing yet: joined with what comes next, as most calls are
         # short and a write costs more than a line.
         self._held = ""
+        self._between = self._heads = self._head_of("", "")
 
     def output(self, stream: str, lines: list[bytes]) -> None:
         """What the function printed."""
@@ -80,7 +94,7 @@ class CallLog:
             for line in lines:
                 self._tail.add(line)
         # A flood of short lines must not hold up the other workers' calls: the head is written once.
-        start = self._head(stream)
+        start = f'{{"time": "{time_text()}{self._heads[stream]}'
         texts = [f"{start}{TO_JSON(line.decode('utf-8', 'replace'))}}}\n" for line in lines]
         self._write("".join(texts))
 
@@ -88,6 +102,7 @@ class CallLog:
         """The runtime was given a call."""
         self._request_id = call.request_id.decode()
         self._trace = dict(TRACE_FIELD.findall(call.trace.decode("latin-1"))) if call.trace else {}
+        self._heads = self._head_of(self._request_id, self._trace.get("Root", ""))
         self._tail = Tail() if call.tail else None
         self._begun = time.perf_counter()
         self._held = self._platform(f"START RequestId: {self._request_id} Version: $LATEST")
@@ -104,7 +119,7 @@ class CallLog:
         texts.append(self._platform(self._report(seconds, ending)))
         self._write("".join(texts))
         tail, self._tail = self._tail, None
-        self._request_id, self._trace = "", {}
+        self._request_id, self._trace, self._heads = "", {}, self._between
         return tail.header() if tail else b""
 
     def show_start(self) -> None:
@@ -144,15 +159,12 @@ class CallLog:
     def _platform(self, line: str) -> str:
         if self._tail:
             self._tail.add(line.encode())
-        return f"{self._head(PLATFORM)}{TO_JSON(line)}}}\n"
+        return f'{{"time": "{time_text()}{self._heads[PLATFORM]}{TO_JSON(line)}}}\n'
 
-    def _head(self, stream: str) -> str:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6]
-        trace = TO_JSON(self._trace.get("Root", "")) if self._trace else '""'
-        return (
-            f'{{"time": "{now}Z", "worker": {self._worker}, "stream": "{stream}", '
-            f'"request_id": "{self._request_id}", "trace_id": {trace}, "line": '
-        )
+    def _head_of(self, request_id: str, trace_id: str) -> dict[str, str]:
+        """By stream, what stands between an entry's time and its line: the same for all of a call."""
+        rest = f'"request_id": "{request_id}", "trace_id": {TO_JSON(trace_id)}, "line": '
+        return {stream: f'", "worker": {self._worker}, "stream": "{stream}", {rest}' for stream in STREAMS}
 
     def _write(self, text: str) -> None:
         held, self._held = self._held, ""

@@ -25,6 +25,8 @@ from esb_agent.http_connection import Clients
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
 from esb_agent.tally import Tally
 
+MEASURE_SECONDS = 0.05
+
 
 @frozen(kw_only=True)
 class Paths:
@@ -61,6 +63,7 @@ class ProcessWorker:
         self.spawning = False
         self.exited = asyncio.Event()
         self.rss_peak_bytes = 0
+        self._measured = float("-inf")
         self.created = time.time()
         self.init_seconds = 0.0
         self.exchange = Exchange(
@@ -187,8 +190,13 @@ class ProcessWorker:
             capture.drain()
 
     def _peak_bytes(self) -> int:
-        """Its own memory is looked at after every call, that of what it started when the watch does."""
-        if self.process:
+        """Its own memory is looked at when a call ends, that of what it started when the watch does.
+
+        Not after each of many short calls: a look costs as much as all else that is logged of one.
+        """
+        now = time.monotonic()
+        if self.process and now - self._measured > MEASURE_SECONDS:
+            self._measured = now
             self.rss_peak_bytes = max(self.rss_peak_bytes, procfs.resident_bytes((self.process.pid,)))
         return self.rss_peak_bytes
 
