@@ -176,3 +176,13 @@ async def test_a_body_with_broken_chunks_is_400_and_its_endpoint_ends(connect, a
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzzz\r\n")
     assert (await rest(reader)).startswith(b"HTTP/1.1 400 ")
     await helpers.eventually(lambda: app.gone == 1)
+
+
+async def test_what_is_asked_before_something_broken_is_answered_before_it(connect):
+    reader, writer = await connect()
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200 ")
+    writer.write(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.sleep(3 * PATIENCE)
+    writer.write(b"\x00\r\n\r\n")
+    assert b"HTTP/1.1 400 " in await rest(reader)

@@ -99,9 +99,15 @@ def _write_whole(cycle: RequestResponseCycle, head: list[bytes], body: bytes) ->
     if body and cycle.scope["method"] != "HEAD":
         head.append(body)
     loop = asyncio.get_running_loop()
-    loop.call_soon(cycle.transport.write, b"".join(head))
+    loop.call_soon(_write, cycle.transport, b"".join(head))
     cycle.response_complete = True
     cycle.message_event.set()
     if not cycle.keep_alive:
         loop.call_soon(cycle.transport.close)
     cycle.on_response()
+
+
+def _write(transport: asyncio.Transport, data: bytes) -> None:
+    """Write, unless the client has left since the last turn."""
+    if not transport.is_closing():
+        transport.write(data)

@@ -40,6 +40,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._received = 0  # bytes of this head, or of a body's present period
         self._unsent = 0
         self._refusal = _BAD
+        self._refused = False
 
     def connection_made(self, transport: Any) -> None:
         """Start the client's time for its first request."""
@@ -109,16 +110,26 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: bytes) -> None:
-        """Answer for ourselves and close; a client that has a part of its answer is just cut off."""
-        if self.transport.is_closing():
+        """Answer for ourselves and close; a client that has a part of its answer is just cut off.
+
+        In the next turn: a response before this one may wait for it too.
+        """
+        if self._refused:
             return
+        self._refused, answer = True, b""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             text = status.partition(b" ")[2]
             head = (
                 b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             )
-            self.transport.write(head % (status, len(text)) + text)
-        self.transport.close()
+            answer = head % (status, len(text)) + text
+        self.loop.call_soon(self._end, answer)
+
+    def _end(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            if answer:
+                self.transport.write(answer)
+            self.transport.close()
 
     def _watch_writing(self) -> None:
         self._unsent = self.transport.get_write_buffer_size()
