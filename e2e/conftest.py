@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long `test_fuzz.py` looks."""
-    parser.addoption("--fuzz-seconds", type=float, default=40.0, help="seconds of fuzzing the gateway")
+    parser.addoption("--fuzz-seconds", type=float, default=25.0, help="seconds of fuzzing the gateway")
 
 
 @pytest.fixture(scope="session")
