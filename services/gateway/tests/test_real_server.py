@@ -283,6 +283,30 @@ def test_boto3_raises_its_own_exceptions(box, client):
         client.invoke(FunctionName="a:b:c:d", Payload=b"{}")
 
 
+def test_boto3_reads_a_response_stream(client):
+    payload = b'"' + b"x" * 200_000 + b'"'
+    answer = client.invoke_with_response_stream(FunctionName="echo", Payload=payload)
+    *chunks, last = answer["EventStream"]
+    assert b"".join(one["PayloadChunk"]["Payload"] for one in chunks) == payload
+    assert last == {"InvokeComplete": {}}
+    (failed,) = client.invoke_with_response_stream(FunctionName="fail", Payload=b"{}")["EventStream"]
+    assert failed["InvokeComplete"]["ErrorCode"] == "Unhandled"
+    with pytest.raises(client.exceptions.ServiceException, match="connection closed by the worker"):
+        client.invoke_with_response_stream(FunctionName="lost", Payload=b"{}")
+
+
+def test_boto3_lists_and_describes_functions(client):
+    pages = client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 3})
+    assert [one["FunctionName"] for page in pages for one in page["Functions"]] == sorted(FUNCTIONS)
+    assert client.get_function(FunctionName="off")["Concurrency"] == {"ReservedConcurrentExecutions": 0}
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_function_configuration(FunctionName="nobody")
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="Invalid marker"):
+        client.list_functions(Marker="x")
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        client.update_function_configuration(FunctionName="echo", Timeout=9)
+
+
 def test_a_large_payload_goes_there_and_back(client):
     payload = b'"' + b"x" * (6 * 1024 * 1024 - 2) + b'"'
     assert client.invoke(FunctionName="echo", Payload=payload)["Payload"].read() == payload

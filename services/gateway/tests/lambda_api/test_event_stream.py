@@ -5,7 +5,7 @@ from botocore.eventstream import EventStreamBuffer
 from esb_gateway.lambda_api.event_stream import CHUNK_BYTES, message, payload_chunks
 from esb_gateway.lambda_api.response_stream import encode_answer
 from esb_gateway.workers.invoker import Answer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -17,6 +17,7 @@ def decode(data: bytes) -> list[tuple[dict[str, str], bytes]]:
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=60), st.text(max_size=300), max_size=6), st.binary())
+@settings(deadline=None)
 def test_a_message_is_read_by_botocore_as_it_was_written(headers, payload):
     assert decode(message(headers, payload)) == [(headers, payload)]
 

@@ -1,7 +1,7 @@
 import pytest
 from esb_gateway.errors import InvalidNameError, InvalidParameterError
 from esb_gateway.lambda_api.function_names import FunctionName, parse_function_name, with_qualifier
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -50,6 +50,7 @@ def test_a_qualifier_parameter_joins_the_name_or_must_agree_with_it():
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_text_is_either_a_name_or_refused(text):
     try:
         named = parse_function_name(text)

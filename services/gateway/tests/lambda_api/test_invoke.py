@@ -107,6 +107,12 @@ async def test_stopping_delivers_what_was_accepted(gateway, agent):
     assert sorted(seen.event for seen in agent.seen) == list(range(5))
 
 
+async def test_a_payload_of_any_content_type_is_taken_as_json(gateway):
+    async with gateway(FUNCTIONS) as box:
+        for kind in ("application/octet-stream", "application/x-amz-json-1.0", "text/plain", "nonsense"):
+            assert (await box.invoke("hello", {"a": 1}, Content_Type=kind)).json() == {"a": 1}
+
+
 async def test_a_dry_run_calls_nobody(gateway, agent):
     async with gateway(FUNCTIONS) as box:
         response = await box.invoke("hello", {}, X_Amz_Invocation_Type="DryRun")
@@ -245,6 +251,7 @@ async def test_a_bug_costs_one_request_and_is_logged(gateway, agent):
         assert (await box.invoke("hello", {})).status_code == 200
 
 
+@settings(deadline=None)
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
 )
@@ -257,7 +264,7 @@ def test_what_json_can_say_is_json(value):
 
 
 @given(st.binary(max_size=40))
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_payload_is_either_json_or_refused(payload):
     try:
         check_json(payload)

@@ -4,7 +4,7 @@ import pytest
 from esb_gateway.deployment import Box
 from esb_gateway.errors import InvalidParameterError
 from esb_gateway.lambda_api.queries import marker_after, name_in
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DIGEST = "a" * 64
@@ -207,11 +207,13 @@ async def test_wrong_parameters_are_refused(described, query, code):
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_a_marker_is_read_as_it_was_written(name):
     assert name_in(marker_after(name)) == name
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_text_is_a_marker_or_refused(text):
     try:
         name_in(text)
