@@ -223,3 +223,21 @@ async def test_another_python_than_asked_for_is_warned_of_once(start, layout):
             await AgentStub(channel).EnsureWorker(request)
     assert agent.end() == 0
     assert agent.text().count("function asks for another Python than runs it") == 1
+
+
+async def test_a_silent_owners_workers_are_ended_and_a_heard_ones_are_not(start, layout):
+    layout.function("a:1", "def handler(event, context): return 1")
+    agent = start(ESB_AGENT_OWNER_GRACE="1").ready()
+    await agent.worker("a:1")
+    async with grpc.aio.insecure_channel(f"unix:{agent.socket}") as channel:
+        stub = AgentStub(channel)
+        spec = pb.FunctionSpec(name="f", image="a:1", timeout_ms=5000, memory_mb=256)
+        await stub.EnsureWorker(pb.EnsureWorkerRequest(owner_id="other", worker_id="o1", spec=spec))
+        deadline = time.monotonic() + 15
+        while "worker of a silent owner ended" not in agent.text():
+            assert time.monotonic() < deadline
+            # The other one is heard of all the time.
+            assert len((await stub.ListWorkers(pb.ListWorkersRequest(owner_id="other"))).workers) == 1
+            await asyncio.sleep(0.1)
+        assert not (await stub.ListWorkers(pb.ListWorkersRequest(owner_id="me"))).workers
+    assert agent.end() == 0
