@@ -3,7 +3,9 @@
     python benchmarks/bench_gateway.py [--seconds 2] [--rounds 5] [--access-log on|off] [--loop uvloop]
 
 Everything runs in one go on one machine: a stub worker, a stub agent and the gateway in processes of their
-own, the load from this one. The stub is a bare asyncio protocol with a real HTTP parser and one fixed answer,
+own, the load from this one. Invocations are measured twice: signed, and at a second gateway that takes them
+without a signature. The signatures are made before the time runs, 64 different ones for each connection to go
+through. The stub is a bare asyncio protocol with a real HTTP parser and one fixed answer,
 the load the same from the other side; `--loop` says on which event loop these two run, the gateway is always
 on uvloop. Rounds go from target to target, so that what else the machine does falls on all; a figure is the
 median of its rounds.
@@ -14,6 +16,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import platform
@@ -27,6 +31,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +45,9 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 PAYLOAD = b'{"name":"world","items":[1,2,3],"nested":{"a":"b"}}'
 CONNECTIONS = (1, 32)
 LOOPS = {"asyncio": None, "uvloop": uvloop.new_event_loop}
+SIGNED, OPEN = "invoke signed", "invoke unsigned"
+SIGNATURES = 64  # of different seconds: a verifier must not live on having seen the request before
+Aim = tuple[int, Callable[[], list[bytes]]]  # a port and what makes the requests for it
 Figures = dict[str, float]
 Results = dict[tuple[str, int], list[Figures]]
 
@@ -72,6 +80,7 @@ class StubAgent(agent_pb2_grpc.AgentServicer):
     ) -> agent_pb2.EnsureWorkerResponse:
         worker = self.workers[request.worker_id] = agent_pb2.Worker(
             worker_id=request.worker_id,
+            owner_id=request.owner_id,
             function=request.spec.name,
             address=f"unix:{self.directory}/worker.sock",
             fingerprint=request.fingerprint,
@@ -87,7 +96,9 @@ class StubAgent(agent_pb2_grpc.AgentServicer):
     async def ListWorkers(  # noqa: N802 - the interface's name
         self, request: agent_pb2.ListWorkersRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> agent_pb2.ListWorkersResponse:
-        return agent_pb2.ListWorkersResponse(workers=self.workers.values())
+        return agent_pb2.ListWorkersResponse(
+            workers=[one for one in self.workers.values() if one.owner_id == request.owner_id]
+        )
 
     async def Health(  # noqa: N802 - the interface's name
         self, request: agent_pb2.HealthRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -111,10 +122,10 @@ async def serve_agent(directory: str) -> None:
 
 
 class Client(asyncio.Protocol):
-    """Sends the same request again as soon as it is answered, until the time is over; keeps the times."""
+    """Sends the next request as soon as one is answered, until the time is over; keeps the times."""
 
-    def __init__(self, request: bytes, done: asyncio.Future[None]) -> None:
-        self.request, self.done = request, done
+    def __init__(self, requests: list[bytes], done: asyncio.Future[None]) -> None:
+        self.requests, self.done = cycle(requests), done
         self.times: list[float] = []
         self.parser = httptools.HttpResponseParser(self)
 
@@ -123,7 +134,7 @@ class Client(asyncio.Protocol):
 
     def start(self, until: float) -> None:
         self.until, self.sent = until, time.perf_counter()
-        self.transport.write(self.request)
+        self.transport.write(next(self.requests))
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
@@ -135,7 +146,7 @@ class Client(asyncio.Protocol):
             self.finish(RuntimeError(f"status {self.parser.get_status_code()}"))
         elif now < self.until:
             self.sent = now
-            self.transport.write(self.request)
+            self.transport.write(next(self.requests))
         else:
             self.finish(None)
 
@@ -147,11 +158,11 @@ class Client(asyncio.Protocol):
             self.done.set_exception(error) if error else self.done.set_result(None)
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> Figures:
+async def load(port: int, requests: list[bytes], connections: int, seconds: float) -> Figures:
     loop = asyncio.get_running_loop()
     waiting = [loop.create_future() for _ in range(connections)]
     pairs = [
-        await loop.create_connection(partial(Client, request, done), "127.0.0.1", port) for done in waiting
+        await loop.create_connection(partial(Client, requests, done), "127.0.0.1", port) for done in waiting
     ]
     started = time.perf_counter()
     for _, client in pairs:
@@ -173,25 +184,51 @@ def http_request(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", *fixed, *headers, "", ""]).encode() + PAYLOAD
 
 
-def targets(worker_port: int, gateway_port: int) -> dict[str, tuple[int, bytes]]:
+def signed(path: str, key: tuple[str, str]) -> list[bytes]:
+    """The request with signatures of the last seconds, as an AWS client makes them."""
+    access_key, secret = key
+    body_hash = hashlib.sha256(PAYLOAD).hexdigest()
+    names, requests = "host;x-amz-date", []
+    for ago in range(SIGNATURES):
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - ago))
+        scope = f"{stamp[:8]}/us-east-1/lambda/aws4_request"
+        canonical = f"POST\n{path}\n\nhost:localhost:8080\nx-amz-date:{stamp}\n\n{names}\n{body_hash}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        signature = f"AWS4{secret}".encode()
+        for part in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"):
+            signature = hmac.digest(signature, part.encode(), "sha256")
+        authorization = f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}"
+        requests.append(
+            http_request(
+                path,
+                f"X-Amz-Date: {stamp}",
+                f"Authorization: {authorization}, Signature={signature.hex()}",
+            )
+        )
+    return requests
+
+
+def targets(worker_port: int, gateway_port: int, open_port: int, key: tuple[str, str]) -> dict[str, Aim]:
     invocations = "/2015-03-31/functions/{}/invocations"
+    invoke = invocations.format("hello")
     browser = ("Accept: */*", "User-Agent: bench")
     return {
-        "stub worker": (worker_port, http_request(invocations.format("function"))),
-        "gateway invoke": (gateway_port, http_request(invocations.format("hello"))),
-        "gateway route": (gateway_port, http_request("/orders/17?full=yes", *browser)),
+        "stub worker": (worker_port, lambda: [http_request(invocations.format("function"))]),
+        SIGNED: (gateway_port, lambda: signed(invoke, key)),
+        OPEN: (open_port, lambda: [http_request(invoke)]),
+        "route": (gateway_port, lambda: [http_request("/orders/17?full=yes", *browser)]),
     }
 
 
-def measure(aims: dict[str, tuple[int, bytes]], options: argparse.Namespace) -> Results:
+def measure(aims: dict[str, Aim], options: argparse.Namespace) -> Results:
     results: Results = {}
     with asyncio.Runner(loop_factory=LOOPS[options.loop]) as runner:
-        for port, request in aims.values():
-            runner.run(load(port, request, max(CONNECTIONS), 0.5))
+        for port, requests in aims.values():
+            runner.run(load(port, requests(), max(CONNECTIONS), 0.5))
         for _ in range(options.rounds):
             for connections in CONNECTIONS:
-                for name, (port, request) in aims.items():
-                    figures = runner.run(load(port, request, connections, options.seconds))
+                for name, (port, requests) in aims.items():
+                    figures = runner.run(load(port, requests(), connections, options.seconds))
                     results.setdefault((name, connections), []).append(figures)
     return results
 
@@ -250,19 +287,11 @@ def all_warm(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def processes(directory: Path, access_log: str, loop: str = "asyncio") -> Iterator[tuple[int, int]]:
-    """Stubs and gateway, started in order; yields the ports of worker and gateway."""
-    worker_port, gateway_port = free_port(), free_port()
+def processes(directory: Path, access_log: str, loop: str = "asyncio") -> Iterator[dict[str, Aim]]:
+    """Stubs and gateways, started in order; yields what to measure."""
+    worker_port, gateway_port, open_port = free_port(), free_port(), free_port()
+    key = ("ESBBENCHMARK", "of-no-use-elsewhere")
     write_config(directory)
-    environ = {
-        **os.environ,
-        "ESB_CONFIG_DIR": str(directory),
-        "ESB_GATEWAY_STATE_DIR": str(directory / "state"),
-        "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
-        "ESB_GATEWAY_PORT": str(gateway_port),
-        "ESB_GATEWAY_ACCESS_LOG": access_log,
-        "ESB_GATEWAY_SIGV4": "off",
-    }
     stub = [sys.executable, __file__, "--directory", str(directory), "--port", str(worker_port)]
     stub += ["--loop", loop, "--role"]
     running = []
@@ -271,10 +300,24 @@ def processes(directory: Path, access_log: str, loop: str = "asyncio") -> Iterat
             for role in ("worker", "agent"):
                 running.append(subprocess.Popen([*stub, role]))
                 wait_for((directory / f"{role}.sock").exists, f"stub {role}")
-            gateway = [sys.executable, "-m", "esb_gateway"]
-            running.append(subprocess.Popen(gateway, env=environ, stderr=log))
-            wait_for(lambda: all_warm(gateway_port), "gateway")
-            yield worker_port, gateway_port
+            for port, sigv4 in ((gateway_port, "required"), (open_port, "off")):
+                environ = {
+                    **os.environ,
+                    "ESB_CONFIG_DIR": str(directory),
+                    "ESB_GATEWAY_STATE_DIR": str(directory / f"state-{sigv4}"),
+                    "ESB_OWNER_ID": f"bench-{sigv4}",
+                    "ESB_AGENT_ADDRESS": f"unix:{directory}/agent.sock",
+                    "ESB_GATEWAY_PORT": str(port),
+                    "ESB_GATEWAY_ACCESS_LOG": access_log,
+                    "ESB_GATEWAY_SIGV4": sigv4,
+                    "AWS_ACCESS_KEY_ID": key[0],
+                    "AWS_SECRET_ACCESS_KEY": key[1],
+                }
+                running.append(
+                    subprocess.Popen([sys.executable, "-m", "esb_gateway"], env=environ, stderr=log)
+                )
+                wait_for(partial(all_warm, port), "gateway")
+            yield targets(worker_port, gateway_port, open_port, key)
         finally:
             for process in reversed(running):
                 process.send_signal(signal.SIGTERM)
@@ -299,9 +342,9 @@ def main() -> None:
             runner.run(serve_worker(options.directory, int(options.port)))
     with (
         tempfile.TemporaryDirectory() as name,
-        processes(Path(name), options.access_log, options.loop) as ports,
+        processes(Path(name), options.access_log, options.loop) as aims,
     ):
-        results = measure(targets(*ports), options)
+        results = measure(aims, options)
     if options.json:
         print(json.dumps([[*key, rounds] for key, rounds in results.items()]))
         return
