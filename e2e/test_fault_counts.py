@@ -39,11 +39,11 @@ def test_without_a_disturbance_only_answers_and_throttles_are_in_order(made: Cal
         (Kind.WORKER, call(9, 10.5, trouble=BROKEN), Verdict.LOST),
         (Kind.AGENT, call(10.5, 11, status=500), Verdict.REFUSED),
         (Kind.GATEWAY_KILL, call(9, 10.1, trouble=BROKEN), Verdict.CUT_OFF),
-        (Kind.GATEWAY_KILL, call(10.2, 10.3, trouble=REFUSED), Verdict.REFUSED),
+        (Kind.GATEWAY_KILL, call(10.2, 10.3, trouble=REFUSED), Verdict.AWAY),
         (Kind.GATEWAY_KILL, call(12.2, 12.3, trouble=REFUSED), Verdict.LOST),
         (Kind.GATEWAY_KILL, call(9, 54, trouble=SILENT), Verdict.LOST),
         (Kind.GATEWAY_TERM, call(9, 10.1, trouble=BROKEN), Verdict.LOST),
-        (Kind.GATEWAY_TERM, call(10.1, 10.2, trouble=BROKEN), Verdict.REFUSED),
+        (Kind.GATEWAY_TERM, call(10.1, 10.2, trouble=BROKEN), Verdict.AWAY),
         (Kind.OTHER, call(10, 11, status=500), Verdict.WRONG),
     ],
 )

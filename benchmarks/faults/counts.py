@@ -36,7 +36,8 @@ class Verdict(Enum):
 
     ANSWERED = "answered"
     WORKER_GONE = "function errors of killed workers"
-    REFUSED = "refused by contract"
+    REFUSED = "refused: 429 or 5xx, contracted"
+    AWAY = "not connected, gateway away"
     CUT_OFF = "in flight at kill -9 of the gateway"
     WRONG = "wrong answers"
     LOST = "lost"
@@ -72,13 +73,13 @@ def _unanswered(call: Call, disturbances: Sequence[Disturbance]) -> Verdict:
     for disturbance in disturbances:
         gateway = disturbance.kind in {Kind.GATEWAY_TERM, Kind.GATEWAY_KILL}
         if gateway and call.trouble == REFUSED:
-            return Verdict.REFUSED
+            return Verdict.AWAY
         if call.trouble != BROKEN:
             continue
         if disturbance.kind is Kind.GATEWAY_KILL:
             return Verdict.CUT_OFF
         if disturbance.kind is Kind.GATEWAY_TERM and call.sent >= disturbance.begin - _JUST_SENT:
-            return Verdict.REFUSED  # sent on a connection that was being closed: never begun
+            return Verdict.AWAY  # sent on a connection that was being closed: never begun
     return Verdict.LOST
 
 
