@@ -1,5 +1,7 @@
 import sqlite3
 import stat
+import subprocess
+import sys
 
 import pytest
 from esb_gateway.async_invoke.event_queue import QueuedEvent
@@ -137,3 +139,15 @@ def test_a_place_that_cannot_be_opened_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="can't be opened"):
         open_store(tmp_path / "file")
+
+
+def test_a_disk_without_room_is_not_called_damage(tmp_path):
+    """A child process with a limit on file sizes: pytest's own files must not meet it."""
+    code = (
+        "import sys; from pathlib import Path; from esb_gateway.async_invoke.event_store import open_store\n"
+        "try: open_store(Path(sys.argv[1]))\n"
+        "except Exception as error: print(error)"
+    )
+    limited = ["bash", "-c", 'ulimit -f 1 && exec "$0" "$@"', sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=30, check=False)
+    assert "can't be used: " in done.stdout, done.stderr

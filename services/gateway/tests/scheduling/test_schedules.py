@@ -148,3 +148,35 @@ def test_every_time_fires_exactly_once_whenever_one_looks_or_reloads(seconds, st
     assert all(time % seconds == 0 for time in times)
     # Times closer together than the looks collapse into the first of them; none else is lost.
     assert len(times) >= min(now // seconds, sum(1 for step in steps if step >= seconds))
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(0, 4000, allow_nan=False),  # time passes
+            st.floats(-80_000, 0, allow_nan=False),  # the clock is set back
+            st.sampled_from(["reload", "restart", "killed"]),
+        ),
+        max_size=60,
+    )
+)
+def test_no_time_fires_twice_whatever_happens_to_box_and_clock(story):
+    """`killed` stands for an end between the commit and the moment the book hears of it."""
+    one = Schedule("f", "every", Rate(60))
+    book, now, times = ScheduleBook(), 1_000_000.0, []
+    stored = book.replace([one], now)
+    for act in story:
+        if isinstance(act, float):
+            now += act
+        elif act == "reload":
+            book.replace([one], now, stored)
+        else:
+            book = ScheduleBook()
+            book.replace([one], now, stored)
+        for firing in book.due(now).firings:
+            if firing.time > stored[one.key]:  # what the database decides, in one transaction
+                stored[one.key] = firing.time
+                times.append(firing.time)
+            if act != "killed":
+                book.settle(firing)
+    assert times == sorted(set(times))

@@ -16,7 +16,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
 from heapq import heappop, heappush
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
@@ -148,11 +148,13 @@ class DurableEventQueue:
 
     async def accept(self, event: QueuedEvent) -> None:
         """Take an event; returns when it is on disk."""
-        await self._take(event, lambda store: store.add(event))
+        await self._take(event, self._writer.add)
 
     async def fire(self, schedule: str, moment: float, event: QueuedEvent) -> bool:
         """Take the event of a schedule's time, once."""
-        return await self._take(event, lambda store: store.fire(schedule, moment, event))
+        return await self._take(
+            event, lambda event: self._writer.do(lambda store: store.fire(schedule, moment, event))
+        )
 
     async def dead_letters(
         self, after: int, limit: int, function: str | None
@@ -254,11 +256,11 @@ class DurableEventQueue:
         await self._writer.close()
         return self.pending
 
-    async def _take(self, event: QueuedEvent, work: Callable[[EventStore], int | None]) -> bool:
+    async def _take(self, event: QueuedEvent, store: Callable[[QueuedEvent], asyncio.Future[Any]]) -> bool:
         if self._room_taken + self.pending >= self._limit:
             raise self._full()
         self._room_taken += 1
-        stored = self._writer.do(work)
+        stored = store(event)
         # Not after the await: whoever waits may be cancelled, the event is accepted all the same.
         stored.add_done_callback(lambda done: self._taken(event, done))
         try:

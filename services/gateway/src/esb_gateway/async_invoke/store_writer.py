@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_store import EventStore
 
 _T = TypeVar("_T")
@@ -22,7 +23,9 @@ _MOST_AT_ONCE = 256
 
 @frozen
 class _Job:
-    work: Callable[[EventStore], Any]
+    """Work on the store, or an event to be inserted together with others."""
+
+    work: Callable[[EventStore], Any] | QueuedEvent
     future: asyncio.Future[Any]
 
 
@@ -37,13 +40,20 @@ class StoreWriter:
 
     def do(self, work: Callable[[EventStore], _T]) -> asyncio.Future[_T]:
         """Do `work` in a transaction with others; the future is done when that is on disk, or failed."""
+        return self._put(work)
+
+    def add(self, event: QueuedEvent) -> asyncio.Future[int]:
+        """Insert an event, as `do` would; those that come together go in together."""
+        return self._put(event)
+
+    def _put(self, work: Callable[[EventStore], Any] | QueuedEvent) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         if self._closed:
             raise sqlite3.ProgrammingError("the store is closed")
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(loop,), name="events", daemon=True)
             self._thread.start()
-        future: asyncio.Future[_T] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         self._jobs.put(_Job(work, future))
         return future
 
@@ -78,11 +88,28 @@ class StoreWriter:
         """Results, or the exceptions in their place. When one job fails, each is done again on its own."""
         store = self._store
         try:
-            return store.together(lambda: [job.work(store) for job in jobs])
+            return store.together(lambda: _results(store, jobs))
         except Exception as error:  # noqa: BLE001 - the outermost point of this thread; whoever asked gets it
             if len(jobs) == 1:
                 return [error]
         return [self._do([job])[0] for job in jobs]
+
+
+def _results(store: EventStore, jobs: list[_Job]) -> list[Any]:
+    """What the jobs give, done in their order."""
+    results: list[Any] = []
+    events: list[QueuedEvent] = []
+    for job in jobs:
+        if isinstance(job.work, QueuedEvent):
+            events.append(job.work)
+            continue
+        if events:
+            results += store.add_all(events)
+            events.clear()
+        results.append(job.work(store))
+    if events:
+        results += store.add_all(events)
+    return results
 
 
 def _tell(jobs: list[_Job], results: list[Any]) -> None:
