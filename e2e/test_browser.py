@@ -1,4 +1,4 @@
-"""A real browser's pages and the box: what CORS lets them do, seen from inside the page.
+"""A real browser and the box: what the CORS of a SAM template lets pages do, seen from inside the pages.
 
 A page of one origin (`http://127.0.0.1:<port>`) and one of another (`http://localhost:<port>`) fetch from the
 gateway, a third origin to both, and write into their DOM what they could read.
@@ -28,6 +28,28 @@ BROWSER_SECONDS = 120
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
 Resources:
+  Orders:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      CorsConfiguration:
+        AllowOrigins: [PAGE]
+        AllowMethods: [GET, PUT]
+        AllowHeaders: [content-type, x-one]
+        ExposeHeaders: [x-answer]
+        AllowCredentials: true
+        MaxAge: 5
+      Auth:
+        Authorizers:
+          Tokens:
+            IdentitySource: $request.header.Authorization
+            JwtConfiguration: {issuer: "https://issuer.test", audience: [orders]}
+  Star: {Type: AWS::Serverless::HttpApi, Properties: {CorsConfiguration: true}}
+  Plain: {Type: AWS::Serverless::HttpApi}
+  Rest:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: Prod
+      Cors: {AllowOrigin: "'PAGE'", AllowHeaders: "'content-type,x-one'"}
   Web:
     Type: AWS::Serverless::Function
     Properties:
@@ -36,8 +58,18 @@ Resources:
       CodeUri: src/
       Handler: app.handler
       Timeout: 20
+      FunctionUrlConfig:
+        AuthType: NONE
+        Cors: {AllowOrigins: [PAGE], AllowMethods: [PUT], AllowHeaders: [content-type, x-one]}
       Events:
-        Any: {Type: HttpApi, Properties: {Path: /plain, Method: any}}
+        Orders: {Type: HttpApi, Properties: {ApiId: !Ref Orders, Path: /http/orders, Method: any}}
+        Secret:
+          Type: HttpApi
+          Properties: {ApiId: !Ref Orders, Path: /http/secret, Method: get, Auth: {Authorizer: Tokens}}
+        Star: {Type: HttpApi, Properties: {ApiId: !Ref Star, Path: /star/orders, Method: any}}
+        Plain: {Type: HttpApi, Properties: {ApiId: !Ref Plain, Path: /plain, Method: any}}
+        Rest: {Type: Api, Properties: {RestApiId: !Ref Rest, Path: /rest/orders, Method: put}}
+        Silent: {Type: Api, Properties: {RestApiId: !Ref Rest, Path: /rest/silent, Method: get}}
 """
 SOURCE = '''
 import json
@@ -70,27 +102,6 @@ Promise.all(CASES.map(attempt)).then((results) => {
 });
 </script>
 """
-
-
-def routes(page: str) -> list[dict[str, Any]]:
-    """What the box serves: rules for one page, for all, for a REST API, and none at all."""
-    one = {
-        "allow_origins": [page],
-        "allow_methods": ["GET", "PUT"],
-        "allow_headers": ["content-type", "x-one"],
-        "expose_headers": ["x-answer"],
-        "allow_credentials": True,
-        "max_age": 5,
-    }
-    v2 = {"function": "web", "payload_version": "2.0"}
-    return [
-        {"path": "/http/orders", "method": "ANY", "cors": one, **v2},
-        {"path": "/http/secret", "method": "GET", "cors": one, "auth": {"type": "jwt"}, **v2},
-        {"path": "/star/orders", "method": "ANY", "cors": {"allow_origins": ["*"]}, **v2},
-        {"path": "/rest/orders", "method": "PUT", "function": "web", "cors": one},
-        {"path": "/rest/silent", "method": "GET", "function": "web", "cors": one},
-        {"path": "/plain", "method": "ANY", **v2},
-    ]
 
 
 def cases(gateway: str) -> list[list[Any]]:
@@ -144,15 +155,10 @@ def box(
     chromium: str, pages: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RealBox]:
     running = RealBox(tmp_path_factory.mktemp("browser"))
-    running.generate(TEMPLATE, {"src/app.py": SOURCE})
-    page = f"http://127.0.0.1:{pages[1]}"
-    (routing,) = running.artifact.rglob("routing.yml")
-    routing.write_text(json.dumps({"routes": routes(page)}))
-    rules = {"allow_origins": [page], "allow_methods": ["PUT"], "allow_headers": ["content-type", "x-one"]}
-    url = json.dumps({"auth_type": "NONE", "cors": rules})
+    running.generate(TEMPLATE.replace("PAGE", f"http://127.0.0.1:{pages[1]}"), {"src/app.py": SOURCE})
     running.up()
     try:
-        running.apply({"    handler: app.handler": f"    handler: app.handler\n    function_url: {url}"})
+        running.apply()
         running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
         yield running
     finally:
