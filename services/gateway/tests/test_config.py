@@ -49,6 +49,7 @@ def test_every_setting_can_be_given():
             "ESB_GATEWAY_ACQUIRE_TIMEOUT": "2",
             "ESB_GATEWAY_CREDENTIALS": "/secrets/keys.yml",
             "ESB_GATEWAY_SIGV4": "off",
+            "ESB_GATEWAY_AUTH_PATH": "/login",
             "AWS_REGION": "eu-west-1",
         }
     )
@@ -58,6 +59,7 @@ def test_every_setting_can_be_given():
     assert (config.event_retry_seconds, config.dead_letter_limit, config.schedule_grace) == (0.5, 6, 7)
     assert (config.drain_timeout, config.client_timeout) == (1.5, 7)
     assert (config.credentials_file, config.sigv4) == (Path("/secrets/keys.yml"), False)
+    assert config.box.login_path == "/login"
     assert (limits.max, limits.queue, limits.idle_timeout, limits.acquire_timeout) == (3, 4, 60, 2)
     assert config.box.arn("f") == "arn:aws:lambda:eu-west-1:000000000000:function:f"
 
@@ -163,3 +165,9 @@ def test_without_them_it_is_refused_unless_they_are_switched_off_by_name(tmp_pat
 def test_an_address_of_another_form_is_refused(address):
     with pytest.raises(ConfigError, match="ESB_AGENT_ADDRESS: expected unix:/path or tcp:host:port"):
         read_config({**NEEDED, "ESB_AGENT_ADDRESS": address})
+
+
+@pytest.mark.parametrize("path", ["login", "/", "/a/{b}", "/health", "/a b", "//a"])
+def test_the_login_has_a_path_of_its_own(path):
+    with pytest.raises(ConfigError, match="ESB_GATEWAY_AUTH_PATH: expected a path like /user/auth/v1"):
+        read_config({**NEEDED, "ESB_GATEWAY_AUTH_PATH": path})

@@ -28,6 +28,7 @@ from esb_gateway.async_invoke.durable_queue import DurableEventQueue
 from esb_gateway.async_invoke.event_store import EventStore
 from esb_gateway.auth.credential_store import RELOAD_SECONDS, CredentialStore
 from esb_gateway.auth.gate import Gate
+from esb_gateway.auth.login import LoginEndpoint
 from esb_gateway.background import Background
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
@@ -191,6 +192,9 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         urls=FunctionUrls(front, identity, config.trusted_proxies, gate),
         dead_letters=DeadLettersApi(events, gate.admin, deps.log),
         own={
+            config.box.login_path: LoginEndpoint(
+                deps.credentials, front, gate.api_key, config.trusted_proxies
+            ),
             "/health": HealthEndpoint(served, reloader, deps.agent, fleet),
             "/metrics": MetricsEndpoint(stats, fleet, events, deps.clock.monotonic),
             **views(served, fleet, deps.agent, deps.clock, admin=gate.admin),

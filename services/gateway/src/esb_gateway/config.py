@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +10,7 @@ from typing import TypeVar
 from attrs import define, evolve, field, frozen
 
 from esb_gateway.auth.credentials import FUNCTIONS, AccessKey
-from esb_gateway.deployment import Box
+from esb_gateway.deployment import LOGIN_PATH, RESERVED_PATHS, Box
 from esb_gateway.routes.client import TrustedProxies, parse_trusted_proxies
 from esb_gateway.slow_clients import CLIENT_TIMEOUT
 from esb_gateway.workers.agent_channel import AgentTls
@@ -157,6 +158,7 @@ def _box(reader: _Reader, host: str, port: int) -> Box:
         worker_environment=worker_environment(reader.environ, region, f"http://{host}:{port}"),
         variables=dict(reader.environ),
         limits=limits,
+        login_path=reader.parsed("ESB_GATEWAY_AUTH_PATH", LOGIN_PATH, _own_path, "a path like /user/auth/v1"),
     )
 
 
@@ -275,6 +277,12 @@ def _keep(text: str) -> bool:
     if text not in ("keep", "end"):
         raise ValueError(text)
     return text == "keep"
+
+
+def _own_path(text: str) -> str:
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", text) or text in RESERVED_PATHS:
+        raise ValueError(text)
+    return text
 
 
 def _required(text: str) -> bool:

@@ -33,6 +33,7 @@ from esb_gateway.workers.pool import PoolLimits
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128
 VIEW_PATHS = ("/metrics/pools", "/metrics/containers", "/functions", "/routes")
+LOGIN_PATH = "/user/auth/v1"
 RESERVED_PATHS = frozenset({"/health", "/metrics", *VIEW_PATHS})
 
 
@@ -45,6 +46,7 @@ class Box:
     worker_environment: Mapping[str, str] = field(factory=dict)
     variables: Mapping[str, str] = field(factory=dict)
     limits: PoolLimits = field(factory=PoolLimits)
+    login_path: str = LOGIN_PATH
 
     def arn(self, function: str) -> str:
         """Return a function's ARN, without qualifier."""
@@ -121,7 +123,7 @@ def plan_deployment(loaded: LoadedConfig, box: Box, modified: float = 0.0) -> Pl
     warnings = [
         *(str(problem) for problem in loaded.warnings),
         *_limit_warnings(functions),
-        *_route_warnings(config, router),
+        *_route_warnings(config, router, box),
         *cors_and_url_warnings(config.routing, expanded.functions.values()),
         *schedule_warnings,
     ]
@@ -173,10 +175,11 @@ def _limit_warnings(functions: Mapping[str, FunctionPlan]) -> list[str]:
     ]
 
 
-def _route_warnings(config: RuntimeConfig, router: Router) -> list[str]:
+def _route_warnings(config: RuntimeConfig, router: Router, box: Box) -> list[str]:
     warnings = []
+    own = RESERVED_PATHS | {box.login_path}
     for route in config.routing:
-        if route.path in RESERVED_PATHS or is_lambda_api(route.path) or is_dead_letters(route.path):
+        if route.path in own or is_lambda_api(route.path) or is_dead_letters(route.path):
             warnings.append(
                 f"route {route.method} {route.path}: never reached, the path is the gateway's own"
             )
