@@ -2,8 +2,10 @@ import asyncio
 import shutil
 
 import pytest
+from esb_gateway.deployment import Box
 from esb_gateway.reload import config_mark
 from esb_gateway.workers.agent import WorkerSpec
+from esb_gateway.workers.pool import PoolLimits
 
 
 def function(image: str = "f:1", **more: object) -> dict[str, object]:
@@ -184,3 +186,74 @@ async def test_a_gateway_started_again_goes_on_with_the_workers_it_left(gateway,
     assert set(agent.alive) == before
     assert len(agent.started) == 2
     assert agent.closed
+
+
+@pytest.mark.parametrize("maximum", [4, 50])
+async def test_a_burst_on_a_cold_function_is_answered_and_what_is_beyond_the_line_is_throttled(
+    gateway, agent, helpers, maximum
+):
+    limits = PoolLimits(queue=50 - maximum)
+    functions = {"f": function(scaling={"max_capacity": maximum})}
+    agent.gate = asyncio.Event()
+    async with gateway(functions, box=Box(limits=limits)) as box:
+        burst = [asyncio.create_task(box.invoke("f", {"n": n})) for n in range(50)]
+        await helpers.eventually(lambda: len(agent.started) == maximum)
+        await asyncio.sleep(0.05)
+        beyond = await box.invoke("f", {})
+        assert (beyond.status_code, beyond.headers["retry-after"]) == (429, "1")
+        agent.gate.set()
+        answers = await asyncio.gather(*burst)
+    assert sorted(one.json()["n"] for one in answers) == list(range(50))
+    assert len(agent.alive) == maximum
+
+
+async def test_reloads_during_a_burst_lose_no_call_and_the_old_workers_end_with_theirs(
+    gateway, agent, helpers
+):
+    async def work(seen):
+        await asyncio.sleep(0.01)
+        return helpers.answer(seen.event)
+
+    agent.handlers = {"changes": work, "stays": work}
+    async with gateway() as box:
+
+        async def serve(number: int) -> None:
+            functions = {
+                "changes": function(f"f:{number}", scaling={"max_capacity": 3}),
+                "stays": function(scaling={"max_capacity": 1 + number}),
+            }
+            helpers.write_generation(box.config_dir, number, {"functions": functions})
+            await served(box, helpers, f"{number:06d}")
+
+        await serve(1)
+        burst = []
+        for number in range(2, 5):
+            burst += [
+                asyncio.create_task(box.invoke(name, {"n": n}))
+                for n in range(30)
+                for name in ("changes", "stays")
+            ]
+            await serve(number)
+        answers = await asyncio.gather(*burst)
+        assert {one.status_code for one in answers} == {200}
+        assert sorted(one.json()["n"] for one in answers) == sorted([*range(30)] * 6)
+        await box.invoke("changes", {})
+        await helpers.eventually(
+            lambda: {spec.image for spec in agent.alive.values() if spec.function == "changes"} == {"f:4"}
+        )
+        assert sum(spec.function == "stays" for spec in agent.alive.values()) == sum(
+            "stays" in worker_id for worker_id in agent.started
+        )
+
+
+async def test_a_functions_other_limits_keep_its_workers_and_its_breaker(gateway, agent, helpers):
+    async with gateway() as box:
+        helpers.write_generation(box.config_dir, 1, {"functions": {"f": function()}})
+        await served(box, helpers, "000001")
+        await box.invoke("f", {})
+        helpers.write_generation(
+            box.config_dir, 2, {"functions": {"f": function(scaling={"max_capacity": 2, "idle_timeout": 5})}}
+        )
+        await served(box, helpers, "000002")
+        await box.invoke("f", {})
+    assert len(agent.started) == 1
