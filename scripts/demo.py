@@ -15,9 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from base64 import b64decode
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -34,6 +36,7 @@ WORK = Path(".esb/demo")  # relative to the project, as in the printed commands
 STATE, ARTIFACT = WORK / "box", WORK / "artifact"
 MANIFEST = ARTIFACT / "artifact.yml"
 LAMBDA_API = "/2015-03-31/"
+API_KEY = "x-api-key"
 READY_SECONDS = 60.0
 CALL_SECONDS = 30.0
 FILE = bytes(range(256)) * 256  # every byte there is, 64 KiB
@@ -99,8 +102,12 @@ class Reply:
     """An answer of the gateway."""
 
     status: int
-    content_type: str
+    headers: Message
     data: bytes
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("Content-Type", "")
 
     def json(self) -> Any:
         try:
@@ -125,13 +132,16 @@ class Caller:
         *,
         body: bytes | None = None,
         type_: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         status: int,
     ) -> Reply:
-        """One call; the status it must have is checked."""
+        """One call; the status it must have is checked. What is secret in `headers` is not shown."""
         shown = f"{len(body)} bytes" if body and type_ != "application/json" else (body or b"").decode()
         say(f"\n{paint('>', 'dim')} {paint(f'{method} {path}', 'bold')}  {shown}".rstrip())
+        for name, value in (headers or {}).items():
+            say(f"  {name}: {'…' if name == API_KEY else value}")
         began = time.monotonic()
-        reply = self.send(method, path, body, type_)
+        reply = self.send(method, path, body, type_, headers)
         took = time.monotonic() - began
         self.calls, self.seconds = self.calls + 1, self.seconds + took
         color = "green" if reply.status < 400 else "yellow"
@@ -148,30 +158,37 @@ class Caller:
         if not is_so:
             self.failures.append(what)
 
-    def send(self, method: str, path: str, body: bytes | None = None, type_: str = "") -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        type_: str = "",
+        given: Mapping[str, str] | None = None,
+    ) -> Reply:
         """One call, not shown."""
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=CALL_SECONDS)
         try:
-            headers = {"Content-Type": type_} if body is not None else {}
+            headers = {**({"Content-Type": type_} if body is not None else {}), **(given or {})}
             if path.startswith(LAMBDA_API):
-                headers |= signature(method, self.url + path, body)
+                headers = signed(method, self.url + path, body, headers)
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-            return Reply(response.status, response.headers.get("Content-Type", ""), response.read())
+            return Reply(response.status, response.headers, response.read())
         except (OSError, http.client.HTTPException) as error:
             raise DemoError(f"{method} {path}: no answer from the gateway: {error}") from error
         finally:
             connection.close()
 
 
-def signature(method: str, url: str, body: bytes | None) -> dict[str, str]:
-    """What an AWS SDK adds to a call of the Lambda API, with the operator's key pair of this box."""
+def signed(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers as an AWS SDK sends them to the Lambda API, with the operator's key pair of this box."""
     values = credentials()
-    request = AWSRequest(method, url, data=body)
+    request = AWSRequest(method, url, data=body, headers=dict(headers))
     pair = Credentials(values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"])
     SigV4Auth(pair, "lambda", values["AWS_REGION"]).add_auth(request)
-    return {name: request.headers[name] for name in ("Authorization", "X-Amz-Date")}
+    return dict(request.headers.items())
 
 
 @cache
@@ -281,14 +298,36 @@ def call_everything(caller: Caller) -> None:
     heading("The clean-up: its schedule is rate(1 hour), so here is the call it makes, made now")
     caller.expect("the gateway keeps the schedule", health(caller.url).get("schedules") == 1)
     path = f"{LAMBDA_API}functions/CleanupFunction/invocations"
-    removed = caller.call("POST", path, body=json_body({"reason": "demo"}), status=200).json() or {}
+    body, tail = json_body({"reason": "demo"}), {"X-Amz-Log-Type": "Tail"}
+    reply = caller.call("POST", path, body=body, headers=tail, status=200)
+    log = b64decode(reply.headers.get("X-Amz-Log-Result", "")).decode()
+    for line in log.splitlines():
+        say(f"  {paint('log', 'dim')} {line.replace(chr(9), '  ').rstrip()}")
+    removed = reply.json() or {}
     caller.expect("it removed the order that was to be kept for 0 days", removed.get("removed") == [bert])
+    caller.expect("its log came with the answer", "REPORT RequestId: " in log)
     caller.call("GET", f"/orders/{bert}", status=404)
+    event = {"X-Amz-Invocation-Type": "Event"}
+    caller.call("POST", path, body=json_body({"reason": "event"}), headers=event, status=202)
+    caller.expect("the event, on disk before it was accepted, is delivered", logged("clean-up (event)"))
+    run("esb-node", "logs", "--state", str(STATE), "--function", "CleanupFunction", "--lines", "4")
 
-    heading("The end of an order")
-    caller.call("DELETE", f"/orders/{anna}", status=204)
+    heading("The end of an order, for those who have the key")
+    caller.call("DELETE", f"/orders/{anna}", status=403)
+    caller.call("DELETE", f"/orders/{anna}", headers={API_KEY: credentials()["ESB_API_KEY"]}, status=204)
     caller.call("GET", f"/orders/{anna}/attachment", status=404)
     caller.expect("nothing is left", listed(caller, "/orders") == [])
+
+
+def logged(text: str) -> bool:
+    """Whether the clean-up prints this, soon."""
+    log = PROJECT / STATE / "agent" / "logs" / "CleanupFunction.log"
+    deadline = time.monotonic() + CALL_SECONDS
+    while time.monotonic() < deadline:
+        if log.exists() and text in log.read_text():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def listed(caller: Caller, path: str) -> list[str]:
@@ -329,6 +368,7 @@ def tell_story() -> Caller:
     try:
         deploy()
         caller = Caller(wait_until_served())
+        credentials()  # now, so that the first call signed is not the one that waits for them
         call_everything(caller)
     finally:
         stop()
