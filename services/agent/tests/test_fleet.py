@@ -228,6 +228,14 @@ class TestOwnersThatAreGone:
     async def test_they_are_looked_for_while_the_agent_runs(self, driver, until):
         fleet = Fleet(driver, Tally(), grace_seconds=0.05)
         await fleet.ensure(MINE, SPEC)
+        listed, fails = driver.list_workers, iter([True, True])
+
+        async def list_at_times():
+            if next(fails, False):
+                raise DriverError("the engine is away")
+            return await listed()
+
+        driver.list_workers = list_at_times
         watching = asyncio.create_task(fleet.watch_owners())
         await until(lambda: not driver.workers)
         watching.cancel()

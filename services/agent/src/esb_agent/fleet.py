@@ -160,7 +160,10 @@ class Fleet:
         """Until cancelled: end the workers of owners that are gone."""
         while self._grace:
             await asyncio.sleep(self._grace / LOOKS_A_GRACE)
-            await self.collect()
+            try:
+                await self.collect()
+            except AgentError as error:
+                log.error("workers cannot be looked through for silent owners", error=str(error))  # noqa: TRY400 - it says it all
 
     async def collect(self) -> None:
         """One look. What cannot be ended now is tried again with the next."""

@@ -236,6 +236,17 @@ async def test_after_a_restart_what_an_engine_kept_is_as_it_was_and_else_there_i
     assert [worker.identity.worker_id for worker in await subject.restart()] == ["w0"]
 
 
+async def test_an_end_whose_caller_gives_up_comes_all_the_same(subject, until):
+    await subject.driver.create(who("w1"), SPEC)
+    ending = asyncio.create_task(subject.driver.destroy("w1"))
+    await asyncio.sleep(0)
+    ending.cancel()
+    with suppress(asyncio.CancelledError):
+        await ending
+    await until(lambda: subject.left() == [])
+    assert await subject.driver.find("w1") is None
+
+
 async def test_a_start_that_is_given_up_leaves_nothing(subject):
     starting = asyncio.create_task(subject.driver.create(who("w1"), SPEC))
     await asyncio.sleep(0)

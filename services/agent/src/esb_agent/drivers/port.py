@@ -45,7 +45,7 @@ class Driver(Protocol):
         """
 
     async def destroy(self, worker_id: str) -> bool:
-        """End the worker and all it started; a call it holds is answered as a crash.
+        """End the worker and all it started, also when cancelled; a call it holds is answered as a crash.
 
         False: there was none.
         """

