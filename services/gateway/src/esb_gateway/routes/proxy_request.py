@@ -37,7 +37,7 @@ _NOT_PASSED = frozenset(
 )
 
 
-@frozen
+@frozen(cache_hash=True)
 class ApiIdentity:
     """What stands for an API of the cloud in this box; the same for all routes."""
 

@@ -33,7 +33,7 @@ REST_API, HTTP_API = "rest", "http"
 _OPTIONS = "OPTIONS"
 
 
-@frozen
+@frozen(cache_hash=True)
 class Route:
     """A line of routing.yml, checked by the contract; `stage` is empty where the gateway's setting holds.
 
