@@ -1,4 +1,4 @@
-"""What calls notice when the gateway or the agent of a real box is stopped or killed: as little as can be."""
+"""What calls notice of a real box's restarts, bursts and pauses: as little as can be."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import threading
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -24,6 +25,9 @@ Globals:
 Resources:
   Count: {Type: AWS::Serverless::Function, Properties: {FunctionName: count, Handler: app.count}}
   Other: {Type: AWS::Serverless::Function, Properties: {FunctionName: other, Handler: app.count}}
+  Few:
+    Type: AWS::Serverless::Function
+    Properties: {FunctionName: few, Handler: app.count, ReservedConcurrentExecutions: 4}
   Warm:
     Type: AWS::Serverless::Function
     Properties:
@@ -49,7 +53,8 @@ def count(event, context):
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
-    running = RealBox(tmp_path_factory.mktemp("restarts"))
+    environ = {"ENABLE_CONTAINER_PAUSE": "true", "ESB_GATEWAY_PAUSE_AFTER": "3"}
+    running = RealBox(tmp_path_factory.mktemp("restarts"), environ)
     running.generate(TEMPLATE, {"src/app.py": SOURCE})
     running.up()
     try:
@@ -143,3 +148,38 @@ def test_calls_that_come_while_the_agent_is_gone_are_answered_and_the_minimum_is
     assert not warm & {one["pid"] for one in answered}
     box.until(lambda: box.health().get("status") == "ok", "the gateway is well")
     box.until(lambda: len(box.workers()) >= 2, "two workers are kept warm")
+
+
+def test_a_burst_on_a_cold_function_is_answered_by_as_many_workers_as_it_may_have(
+    box: RealBox, client: Any
+) -> None:
+    answered: list[dict[str, int]] = []
+    calls = [threading.Thread(target=lambda: answered.append(call(client, "few"))) for _ in range(50)]
+    for one in calls:
+        one.start()
+    for one in calls:
+        one.join(60)
+    assert len(answered) == 50
+    assert 1 <= len({one["pid"] for one in answered}) <= 4
+
+
+def test_an_idle_worker_is_paused_and_resumed_for_the_next_call(box: RealBox, client: Any) -> None:
+    before = call(client, "few")
+    box.until(lambda: states(box, before["pid"]) == "T", "the worker is stopped", 20)
+    found = containers(box, "few")
+    assert {(one["pool_state"], one["agent_state"]) for one in found} == {("paused", "paused")}
+    after = [call(client, "few") for _ in range(2)]
+    assert before["pid"] in {one["pid"] for one in after}
+
+
+def states(box: RealBox, pid: int) -> str:
+    """The kernel's letter for what a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def containers(box: RealBox, function: str) -> list[dict[str, Any]]:
+    key = box.credentials()["api_keys"][0]["value"]
+    request = urllib.request.Request(f"{box.url}/metrics/containers", headers={"x-api-key": key})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["containers"]
+        return [one for one in found if one["function"] == function]

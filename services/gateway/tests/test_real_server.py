@@ -275,8 +275,10 @@ def test_boto3_raises_its_own_exceptions(box, client):
         client.invoke(FunctionName="echo", Payload=b"{")
     with pytest.raises(errors.RequestTooLargeException, match="smaller than 6291456 bytes"):
         client.invoke(FunctionName="echo", Payload=b'"' + b"x" * 6 * 1024 * 1024 + b'"')
+    before = box.stubs.seen.count("lost")
     with pytest.raises(errors.ServiceException, match="connection closed by the worker"):
         client.invoke(FunctionName="lost", Payload=b"{}")
+    assert box.stubs.seen.count("lost") == before + 1  # it was reached: nobody knows how far the call came
     with pytest.raises(errors.InvalidParameterValueException):
         client.invoke(FunctionName="echo:a", Qualifier="b")
     with pytest.raises(ClientError, match="ValidationException"):
