@@ -65,12 +65,14 @@ class KeySets:
         source = issuer.jwks_file or issuer.jwks_url
         cached = self._cached.setdefault(source, _Cached())
         fresh = RETRY_SECONDS if issuer.jwks_file else FRESH_SECONDS
-        # Who has a key does not wait for somebody else's question.
-        waits = key_id not in cached.keys or not cached.lock.locked()
-        if waits and self._stale(cached, key_id, fresh):
+        if cached.lock.locked():
+            # Who has a key does not wait for somebody else's question.
+            if key_id not in cached.keys:
+                async with cached.lock:
+                    pass
+        elif self._stale(cached, key_id, fresh):
             async with cached.lock:
-                if self._stale(cached, key_id, fresh):
-                    await self._refresh(issuer, source, cached)
+                await self._refresh(issuer, source, cached)
         if self._monotonic() - cached.fetched > STALE_SECONDS:
             return None
         return cached.keys.get(key_id)

@@ -23,7 +23,9 @@ from esb_gateway.auth.errors import IncompleteSignatureError, MissingAuthenticat
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
 Header = tuple[bytes, bytes]
-_PREFIX = ALGORITHM.encode()
+_USUAL = re.compile(rf"{ALGORITHM} Credential=(?P<credential>[^\s,=]+), SignedHeaders=(?P<signed>[^\s,=]+)")
+_SIGNATURE_LENGTH = 64
+_MAX_CACHED = 1024
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 _PRESIGNED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
 
@@ -48,6 +50,22 @@ def read_header(authorization: bytes, date: bytes | None, token: bytes) -> Signa
         IncompleteSignatureError: parts are missing, with all of them named as AWS does.
     """
     text = authorization.decode("latin-1")
+    before, _, mark = text.rpartition(", Signature=")
+    if date is not None and len(mark) == _SIGNATURE_LENGTH and mark.isalnum() and len(before) < _MAX_CACHED:
+        parsed = _usual_form(before)
+        if parsed is not None:
+            return Signature(*parsed, mark, date.decode("latin-1").strip(), token.decode("latin-1"))
+    return _read_any_header(text, date, token)
+
+
+@lru_cache(maxsize=256)
+def _usual_form(text: str) -> tuple[str, str] | None:
+    """Credential and signed headers of what SDKs write, which is the same for a day."""
+    match = _USUAL.fullmatch(text)
+    return None if match is None else (match["credential"], match["signed"])
+
+
+def _read_any_header(text: str, date: bytes | None, token: bytes) -> Signature:
     scheme, _, rest = text.strip().partition(" ")
     if scheme != ALGORITHM:
         if scheme.startswith("AWS"):
@@ -132,7 +150,7 @@ def canonical_path(raw: str) -> str:
     return raw if _PLAIN_PATH.fullmatch(raw) else _normal_path(raw)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _normal_path(raw: str) -> str:
     segments: list[str] = []
     for segment in raw.split("/"):
@@ -146,18 +164,23 @@ def _normal_path(raw: str) -> str:
 
 def canonical_headers(headers: Iterable[Header], names: str) -> str | None:
     """Return the signed headers as text, one a line; None when one of them is not there."""
-    wanted = names.split(";")
+    wanted = _wanted(names)
     values: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1")
-        if name in wanted:
+        name = wanted.get(raw_name)
+        if name is not None:
             # as bytes: as text, a no-break space would be white space too
             value = b" ".join(raw_value.split()).decode("latin-1")
             values[name] = f"{values[name]},{value}" if name in values else value
     try:
-        return "".join([f"{name}:{values[name]}\n" for name in wanted])
+        return "".join([f"{name}:{values[name]}\n" for name in wanted.values()])
     except KeyError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _wanted(names: str) -> dict[bytes, str]:
+    return {name.encode("latin-1", "replace"): name for name in names.split(";")}
 
 
 def _decoded(part: bytes) -> str:

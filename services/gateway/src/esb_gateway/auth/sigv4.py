@@ -44,6 +44,7 @@ SKEW_SECONDS = 300
 _MAX_EXPIRES = 604_800
 _ISO_BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _MAX_CACHED = 64
+_MAX_SIGNED_HEADERS = 4096
 _UNKNOWN = "The security token included in the request is invalid."
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret"
@@ -255,6 +256,8 @@ def _check_time(signature: Signature, now: float) -> None:
 
 def _check_signed_headers(headers: list[Header], names: str) -> None:
     """Host, and all that changes what a call means, must be signed."""
+    if len(names) > _MAX_SIGNED_HEADERS:
+        raise IncompleteSignatureError(f"SignedHeaders must not be longer than {_MAX_SIGNED_HEADERS}")
     signed = names.split(";")
     facts = (
         ""
@@ -294,6 +297,7 @@ def _epoch(date: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=64)
 def _basic(date: str) -> str:
     """The date in ISO's basic format, whichever header it came from."""
     if _ISO_BASIC.fullmatch(date):
