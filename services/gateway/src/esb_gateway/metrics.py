@@ -36,6 +36,8 @@ _OVERALL = (
     ("events_delivered", "Accepted invocations that reached their function."),
     ("events_retried", "Times that an accepted invocation was put off to be tried again."),
     ("events_dead", "Accepted invocations given up and kept as dead letters."),
+    ("events_replayed", "Dead letters made events again."),
+    ("events_redirected", "Accepted invocations given up whose record went to an on-failure function."),
     ("event_store_failures", "Times that the database of accepted invocations took no write."),
     ("schedules_fired", "Schedules that came due and were fired."),
     ("schedules_missed", "Schedules that came due and were passed over."),

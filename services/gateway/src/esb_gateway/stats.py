@@ -54,6 +54,8 @@ class GatewayStats:
     events_delivered: int = 0
     events_retried: int = 0
     events_dead: int = 0
+    events_replayed: int = 0
+    events_redirected: int = 0
     event_store_failures: int = 0
     schedules_fired: int = 0
     schedules_missed: int = 0

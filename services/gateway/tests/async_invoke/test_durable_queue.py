@@ -101,9 +101,11 @@ def start(tmp_path, log, fake_time):
         )
         queue.load()
         queue.start()
-        yield Box(queue, runner, stats, fake_time, tmp_path)
-        await queue.drain(0.0)
-        await background.settle(1.0)
+        try:
+            yield Box(queue, runner, stats, fake_time, tmp_path)
+        finally:
+            await queue.drain(0.0)
+            await background.settle(1.0)
 
     return run
 
@@ -340,9 +342,35 @@ async def test_a_clock_set_back_neither_hurries_nor_holds_up_a_retry(start):
 
 
 async def test_bodies_beyond_what_memory_holds_come_from_the_disk(start, monkeypatch):
-    monkeypatch.setattr("esb_gateway.async_invoke.durable_queue._BODIES_IN_MEMORY", 10)
+    monkeypatch.setattr("esb_gateway.async_invoke.event_lines._BODIES_IN_MEMORY", 10)
     async with start() as box:
         for number in range(3):
             await box.put(number, body=b'"%d67890"' % number)
         await box.settled()
         assert [body for _, body in box.runner.ran] == [b'"067890"', b'"167890"', b'"267890"']
+
+
+async def bury_all(box: Box, count: int) -> None:
+    for number in range(count):
+        await box.put(number)
+    await box.settled()
+    assert len(await box.dead()) == min(count, 100)
+
+
+async def test_a_replay_of_all_takes_what_there_is_room_for_and_nothing_twice(start):
+    async with start(FakeRunner(always_fail, own_rules={"f": Rules(max_retries=0)}), 200, 1000) as box:
+        await bury_all(box, 130)
+        # Each dies again while the others are replayed: those are left alone.
+        assert await box.queue.replay(None) == 130
+        await box.settled()
+        assert len(box.runner.ran) == 260
+        assert box.stats.events_replayed == 130
+        box.runner.widths["f"] = 0
+        for number in range(90):
+            await box.put(number)
+        assert await box.queue.replay(None) == 110
+        assert box.queue.pending == 200
+        with pytest.raises(ThrottledError):
+            await box.queue.replay(None)
+        with pytest.raises(ThrottledError):
+            await box.queue.replay("1")

@@ -4,24 +4,23 @@
                                ▲                        ├▶ failed: written down when to try again ─▶ later
                                └────────── later ◀──────┘▶ given up: on-failure function | dead letter
 
-A line is first in, first out, with as many at once as the function may have workers. An event that waits for
-its next try stands in no line, so nobody waits behind it. The lines hold what is needed to decide; bodies are
-read from disk when there are many. After a restart everything not brought to an end is delivered again.
+The lines (event_lines.py) hold what is needed to decide; bodies are read from disk when there are many. After
+a restart everything not brought to an end is delivered again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping
-from heapq import heappop, heappush
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from esb_gateway.access_log import Log
 from esb_gateway.async_invoke.delivery import Runner
+from esb_gateway.async_invoke.event_lines import Entry, EventLines
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_store import DeadLetter, EventStore, Grave, StoredEvent
 from esb_gateway.async_invoke.failures import (
@@ -42,27 +41,8 @@ _T = TypeVar("_T")
 _LONGEST_SLEEP = 5.0
 _FORGET_SECONDS = 0.02  # delivered events are deleted together
 _STORE_PAUSE = 1.0
-_BODIES_IN_MEMORY = 16 * 1024 * 1024
+_REPLAYED_TOGETHER = 100
 _STOPPING_SECONDS = 5.0
-
-
-@define(eq=False)
-class _Entry:
-    """An event in memory; `born` and `due` are on the monotonic clock, which nobody sets."""
-
-    event: StoredEvent
-    born: float
-    due: float
-    body: bytes | None = None
-
-    def __lt__(self, other: _Entry) -> bool:
-        return (self.due, self.event.seq) < (other.due, other.event.seq)
-
-
-@define
-class _Line:
-    ready: deque[_Entry] = field(factory=deque)
-    running: int = 0
 
 
 class DurableEventQueue:
@@ -94,11 +74,8 @@ class DurableEventQueue:
         self._ids = ids
         self._log = log
         self._background = background
-        self._lines: dict[str, _Line] = {}
-        self._later: list[_Entry] = []
-        self._entries: dict[int, _Entry] = {}
+        self._lines = EventLines()
         self._room_taken = 0  # events being stored count already
-        self._bodies = 0
         self._delivered: list[int] = []
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -109,17 +86,17 @@ class DurableEventQueue:
     @property
     def pending(self) -> int:
         """Accepted and not yet brought to an end."""
-        return len(self._entries)
+        return len(self._lines)
 
     @property
     def oldest_age(self) -> float:
         """Seconds since the oldest of them was accepted, 0 when there is none."""
-        oldest = next(iter(self._entries.values()), None)
+        oldest = self._lines.oldest
         return max(0.0, self._monotonic() - oldest.born) if oldest else 0.0
 
     def pending_by_function(self) -> Counter[str]:
         """How many of them each function has."""
-        return Counter(entry.event.function for entry in self._entries.values())
+        return self._lines.by_function()
 
     @property
     def schedules_done(self) -> Mapping[str, float]:
@@ -138,7 +115,7 @@ class DurableEventQueue:
         for event in self._store.load():
             # A clock that was set back makes an event young, never of a negative age.
             age = max(0.0, now - event.accepted)
-            self._enter(event, ticks - age, due=ticks + self._wait_of(event, now))
+            self._lines.enter(Entry(event, ticks - age, ticks + self._wait_of(event, now)), ticks)
 
     def start(self) -> int:
         """Begin to deliver; return how many events there are."""
@@ -180,43 +157,59 @@ class DurableEventQueue:
         Raises:
             ThrottledError: there is room for none.
         """
-        room = self._limit - self.pending - self._room_taken
+        if request_id is not None:
+            one = await self._revive(lambda store: [store.dead_letter(request_id)], 1)
+            return len(one)
+        # Those that die again meanwhile are left alone.
+        last = await self._writer.do(lambda store: store.last_dead_letter())
+        replayed = 0
+        while replayed == 0 or self._room():
+            some = await self._revive(
+                lambda store: store.dead_letters(0, _REPLAYED_TOGETHER, function, last), _REPLAYED_TOGETHER
+            )
+            replayed += len(some)
+            if len(some) < _REPLAYED_TOGETHER:
+                break
+        return replayed
+
+    async def _revive(
+        self, choose: Callable[[EventStore], Sequence[DeadLetter | None]], most: int
+    ) -> list[StoredEvent]:
+        """Revive what `choose` finds, as far as there is room; the room is kept meanwhile."""
+        room, now = min(most, self._room()), self._now()
         if room < 1:
             raise self._full()
-        room = min(room, 1 if request_id else room)
-        now = self._now()
-
-        def revive(store: EventStore) -> list[StoredEvent]:
-            if request_id is None:
-                return store.revive(store.dead_letters(0, room, function), now)
-            letter = store.dead_letter(request_id)
-            return store.revive([letter] if letter else [], now)
-
         self._room_taken += room
-        revived = self._writer.do(revive)
+        revived = self._writer.do(
+            lambda store: store.revive([letter for letter in choose(store) if letter][:room], now)
+        )
         revived.add_done_callback(lambda done: self._revived(room, done))
-        return len(await asyncio.shield(revived))
+        return await asyncio.shield(revived)
 
     def _revived(self, room: int, revived: asyncio.Future[list[StoredEvent]]) -> None:
         self._room_taken -= room
         if revived.exception() is None:
-            ticks = self._monotonic()
             for event in revived.result():
-                self._enter(event, ticks, due=ticks)
+                self._stats.events_replayed += 1
+                self._enter(event)
+
+    def _room(self) -> int:
+        return self._limit - self.pending - self._room_taken
 
     def _full(self) -> ThrottledError:
         return ThrottledError(f"Rate Exceeded: {self._limit} events wait already.")
 
     def look_again(self) -> None:
         """Deliver what a new generation can run."""
-        for function in list(self._lines):
+        for function in self._lines.waiting():
             self._pump(function)
 
     async def step(self) -> None:
         """Move on what is due, then wait for the next time, at most a few seconds."""
         self.tick()
         self._wake.clear()
-        wait = min(self._later[0].due - self._monotonic(), _LONGEST_SLEEP) if self._later else _LONGEST_SLEEP
+        due = self._lines.next_due
+        wait = _LONGEST_SLEEP if due is None else min(due - self._monotonic(), _LONGEST_SLEEP)
         try:
             async with asyncio.timeout(max(wait, 0.0)):
                 await self._wake.wait()
@@ -226,15 +219,15 @@ class DurableEventQueue:
     def tick(self) -> None:
         """Put back into line what is due now, and give up what grew too old in a line that doesn't move."""
         now = self._monotonic()
-        while self._later and self._later[0].due <= now:
-            entry = heappop(self._later)
-            self._lines.setdefault(entry.event.function, _Line()).ready.append(entry)
-            self._pump(entry.event.function)
-        for function, line in list(self._lines.items()):
-            if line.ready and not self._held and self._runner.width(function) < 1:
-                max_age = self._runner.rules(function).max_age
-                while line.ready and now - line.ready[0].born > max_age:
-                    self._spawn(line, line.ready.popleft(), function)
+        self._lines.release(now)
+        if self._held:
+            return
+        for function in self._lines.waiting():
+            self._pump(function)
+            if self._runner.width(function) < 1:
+                born = now - self._runner.rules(function).max_age
+                while entry := self._lines.take_older(function, born):
+                    self._spawn(entry)
 
     async def drain(self, within: float) -> int:
         """Start no more deliveries and wait for those that run; return how many events are left on disk.
@@ -257,7 +250,7 @@ class DurableEventQueue:
         return self.pending
 
     async def _take(self, event: QueuedEvent, store: Callable[[QueuedEvent], asyncio.Future[Any]]) -> bool:
-        if self._room_taken + self.pending >= self._limit:
+        if self._room() < 1:
             raise self._full()
         self._room_taken += 1
         stored = store(event)
@@ -295,24 +288,12 @@ class DurableEventQueue:
             event.accepted,
             destination=event.destination,
         )
-        ticks = self._monotonic()
-        self._enter(row, ticks, due=ticks, body=call.body)
+        self._enter(row, call.body)
 
-    def _enter(self, event: StoredEvent, born: float, *, due: float, body: bytes | None = None) -> None:
-        entry = _Entry(event, born, due)
-        if body is not None and self._bodies + len(body) <= _BODIES_IN_MEMORY:
-            entry.body = body
-            self._bodies += len(body)
-        self._entries[event.seq] = entry
-        if due > self._monotonic():
-            self._put_off(entry)
-            return
-        self._lines.setdefault(event.function, _Line()).ready.append(entry)
+    def _enter(self, event: StoredEvent, body: bytes | None = None) -> None:
+        now = self._monotonic()
+        self._lines.enter(Entry(event, now, now, body), now)
         self._pump(event.function)
-
-    def _put_off(self, entry: _Entry) -> None:
-        heappush(self._later, entry)
-        self._wake.set()
 
     def _wait_of(self, event: StoredEvent, now: float) -> float:
         """Seconds until the next try that was written down; never longer than a pause can be."""
@@ -320,32 +301,29 @@ class DurableEventQueue:
         return min(max(0.0, event.next_at - now), longest) if event.next_at else 0.0
 
     def _pump(self, function: str) -> None:
-        line = self._lines.get(function)
-        if line is None or self._held:
+        if self._held:
             return
         width = self._runner.width(function)
-        while line.ready and line.running < width:
-            self._spawn(line, line.ready.popleft(), function)
-        if not line.ready and not line.running:
-            del self._lines[function]
+        while entry := self._lines.take(function, width):
+            self._spawn(entry)
 
-    def _spawn(self, line: _Line, entry: _Entry, function: str) -> None:
-        line.running += 1
-        task = self._background(self._run(function, line, entry))
+    def _spawn(self, entry: Entry) -> None:
+        task = self._background(self._run(entry))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _run(self, function: str, line: _Line, entry: _Entry) -> None:
+    async def _run(self, entry: Entry) -> None:
+        function = entry.event.function
         try:
             await self._deliver(entry)
         except Exception:  # noqa: BLE001 - the outermost point of this event: a bug must not lose it
             self._log.exception("event not brought to an end", **_marks(entry.event))
             self._set_back(entry, "the gateway failed")
         finally:
-            line.running -= 1
+            self._lines.end(function)
             self._pump(function)
 
-    async def _deliver(self, entry: _Entry) -> None:
+    async def _deliver(self, entry: Entry) -> None:
         rules = self._runner.rules(entry.event.function)
         left = rules.max_age - (self._monotonic() - entry.born)
         if left <= 0:
@@ -361,15 +339,15 @@ class DurableEventQueue:
         else:
             await self._failed(entry, answer)
 
-    async def _body(self, entry: _Entry) -> bytes:
+    async def _body(self, entry: Entry) -> bytes:
         if entry.body is not None:
             return entry.body
         seq = entry.event.seq
         return await self._surely(lambda store: store.body(seq))
 
-    def _done(self, entry: _Entry) -> None:
+    def _done(self, entry: Entry) -> None:
         event = entry.event
-        self._leave(entry)
+        self._lines.leave(entry)
         if not self._delivered:
             asyncio.get_running_loop().call_later(_FORGET_SECONDS, self._forget)
         self._delivered.append(event.seq)
@@ -383,7 +361,7 @@ class DurableEventQueue:
         if seqs:
             self._background(self._surely(lambda store: store.finish(seqs)))
 
-    async def _failed(self, entry: _Entry, answer: Answer) -> None:
+    async def _failed(self, entry: Entry, answer: Answer) -> None:
         """The function's own failure."""
         event = entry.event = evolve(entry.event, attempts=entry.event.attempts + 1, setbacks=0)
         rules = self._runner.rules(event.function)
@@ -398,7 +376,7 @@ class DurableEventQueue:
             self._log.warning("event failed", error=error, retry_in=pause, **_marks(event))
             self._try_later(entry, pause)
 
-    def _set_back(self, entry: _Entry, error: str) -> None:
+    def _set_back(self, entry: Entry, error: str) -> None:
         """The box's failure. Beyond the maximum age the next try finds that out, and says so."""
         event = entry.event = evolve(entry.event, setbacks=entry.event.setbacks + 1)
         left = self._runner.rules(event.function).max_age - (self._monotonic() - entry.born)
@@ -406,35 +384,37 @@ class DurableEventQueue:
         self._log.warning("event set back", error=error, retry_in=round(pause, 3), **_marks(event))
         self._try_later(entry, pause)
 
-    def _try_later(self, entry: _Entry, pause: float) -> None:
+    def _try_later(self, entry: Entry, pause: float) -> None:
         event = entry.event = evolve(entry.event, next_at=self._now() + pause)
         self._stats.events_retried += 1
         self._stats.of(event.function).events_retried += 1
         entry.due = self._monotonic() + pause
-        self._put_off(entry)
+        self._lines.put_off(entry)
+        self._wake.set()
         self._background(self._surely(lambda store: store.postpone(event)))
 
-    async def _give_up(self, entry: _Entry, condition: str, error: str, answer: Answer | None) -> None:
+    async def _give_up(self, entry: Entry, condition: str, error: str, answer: Answer | None) -> None:
         event, rules = entry.event, self._runner.rules(entry.event.function)
         self._log.error("event given up", condition=condition, error=error, **_marks(event))
         if rules.on_failure and not event.destination:
             if self._runner.width(rules.on_failure):
                 record = self._record(entry, await self._body(entry), condition, answer, rules.on_failure)
                 seq = await self._surely(lambda store: store.redirect(event.seq, record))
-                self._leave(entry)
+                self._lines.leave(entry)
+                self._stats.events_redirected += 1
                 self._enter_new(seq, record)
                 return
             self._log.error("no such on-failure function", destination=rules.on_failure, **_marks(event))
         grave = Grave(self._now(), condition, error, kept_answer(answer))
         gone = await self._surely(lambda store: store.bury(event, grave, self._dead_letter_limit))
-        self._leave(entry)
+        self._lines.leave(entry)
         self._stats.events_dead += 1
         self._stats.of(event.function).events_dead += 1
         if gone:
             self._log.error("oldest dead letters deleted", events=gone, limit=self._dead_letter_limit)
 
     def _record(
-        self, entry: _Entry, body: bytes, condition: str, answer: Answer | None, function: str
+        self, entry: Entry, body: bytes, condition: str, answer: Answer | None, function: str
     ) -> QueuedEvent:
         event, now = entry.event, self._now()
         payload = destination_record(
@@ -447,12 +427,6 @@ class DurableEventQueue:
         )
         call = Call(self._ids.request_id(), event.trace, bare_context(event.trace), payload)
         return QueuedEvent(function, call, now, destination=True)
-
-    def _leave(self, entry: _Entry) -> None:
-        self._entries.pop(entry.event.seq, None)
-        if entry.body is not None:
-            self._bodies -= len(entry.body)
-            entry.body = None
 
     async def _surely(self, work: Callable[[EventStore], _T]) -> _T:
         """Do work on the store, again and again until the disk takes it, or the gateway stops."""

@@ -208,12 +208,20 @@ class EventStore:
         count: int = self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0]
         return count
 
-    def dead_letters(self, after: int, limit: int, function: str | None) -> list[DeadLetter]:
-        """Return dead letters behind the place `after`, oldest first, without their payloads."""
+    def last_dead_letter(self) -> int:
+        """Return the place of the newest dead letter, 0 when there is none."""
+        last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM dead_letters").fetchone()[0]
+        return last
+
+    def dead_letters(
+        self, after: int, limit: int, function: str | None, until: int = 2**63 - 1
+    ) -> list[DeadLetter]:
+        """Return dead letters behind the place `after`, up to `until`, oldest first, without payloads."""
         rows = self._db.execute(
             "SELECT seq, id, function, qualifier, trace, accepted_at, failed_at, attempts, condition, error"
-            " FROM dead_letters WHERE seq > ? AND (? IS NULL OR function = ?) ORDER BY seq LIMIT ?",
-            (after, function, function, limit),
+            " FROM dead_letters WHERE seq > ? AND seq <= ? AND (? IS NULL OR function = ?)"
+            " ORDER BY seq LIMIT ?",
+            (after, until, function, function, limit),
         )
         return [DeadLetter(*row) for row in rows]
 
