@@ -672,6 +672,24 @@ class TestOutput:
         assert report.endswith(f"{status}\t")
         assert [entry["line"] for entry in box.log(worker)] == tail.splitlines()
 
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [
+            ("import nothing_like_this", "Status: error\tError Type: Runtime.ImportModuleError"),
+            ("import os; print('last words'); os._exit(3)", "Status: error\tError Type: Runtime.ExitError"),
+            ("import time; time.sleep(9)", "Status: timeout"),
+        ],
+    )
+    async def test_a_start_that_fails_is_reported_in_the_log(self, box, code, status):
+        object.__setattr__(box.driver._config, "init_seconds", 3.0)
+        with pytest.raises(InitFailedError):
+            await box.worker(code, name="bad")
+        lines = [json.loads(line) for line in (box.state / "logs/bad.log").read_text().splitlines()]
+        report = lines[-1]["line"]
+        assert re.match(r"INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: init\t", report)
+        assert report.endswith(f"{status}\t")
+        assert [entry["line"] for entry in lines].count(report) == 1
+
     async def test_the_start_of_a_long_silent_call_is_logged_while_it_runs(self, box, call, until):
         worker = await box.worker("import time\ndef handler(event, context): time.sleep(1.5)")
         running = asyncio.create_task(call(worker, X_Amzn_Requestid="id-1"))

@@ -122,6 +122,11 @@ class CallLog:
         self._request_id, self._trace, self._heads = "", {}, self._between
         return tail.header() if tail else b""
 
+    def init_failed(self, seconds: float, status: str) -> None:
+        """It never came as far as a call."""
+        line = f"INIT_REPORT Init Duration: {seconds * 1000:.2f} ms\tPhase: init\t{status}\t"
+        self._write(self._platform(line))
+
     def show_start(self) -> None:
         """Write the START of a call that goes on without a word."""
         if self._held:

@@ -27,9 +27,9 @@ class Ending:
         return "destroyed" if self.asked_for else self.kind
 
 
-def error_json(error_type: str, message: str) -> bytes:
+def error_json(kind: str, message: str) -> bytes:
     """The body of a function error."""
-    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+    return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
 def status_text(status: int) -> str:
@@ -79,6 +79,14 @@ def ending_text(ending: Ending, request_id: str, now: float) -> str:
 def ending_json(ending: Ending, request_id: str, now: float) -> bytes:
     """The same as the call's error."""
     return error_json(ending.error_type, ending_text(ending, request_id, now))
+
+
+def error_type(payload: str) -> str:
+    """Of an error's JSON; a runtime may leave it out."""
+    try:
+        return str(json.loads(payload)["errorType"])
+    except (ValueError, KeyError, TypeError):
+        return "Runtime.Unknown"
 
 
 def init_timed_out(seconds: float) -> bytes:

@@ -18,7 +18,7 @@ from esb_agent.drivers.process.invoke_api import MAX_EVENT_BYTES, CallDefaults, 
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.messages import Started
 from esb_agent.drivers.process.logs import Capture, LogFile
-from esb_agent.drivers.process.payloads import Ending, init_ended, init_timed_out, timed_out
+from esb_agent.drivers.process.payloads import Ending, error_type, init_ended, init_timed_out, timed_out
 from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
 from esb_agent.errors import InitFailedError
 from esb_agent.http_connection import Clients
@@ -152,7 +152,13 @@ class ProcessWorker:
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), seconds)
         except TimeoutError:
+            self._log.init_failed(time.time() - self.created, "Status: timeout")
             raise InitFailedError(init_timed_out(seconds).decode()) from None
+        except InitFailedError as error:
+            self._drain()
+            status = f"Status: error\tError Type: {error_type(str(error))}"
+            self._log.init_failed(time.time() - self.created, status)
+            raise
 
     def check_not_ended(self) -> None:
         """Raises InitFailedError when it was destroyed while it was being made."""
