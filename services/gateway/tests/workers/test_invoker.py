@@ -341,3 +341,18 @@ async def test_workers_the_agent_refuses_open_it_and_its_return_lets_the_next_ca
     target.pool.agent_is_back()
     assert (await invoker.invoke(target, CALL)).body == CALL.body
     assert target.pool.breaker.state == "closed"
+
+
+async def test_the_second_try_meets_no_worker_that_dies_while_the_first_one_fails(setup, agent):
+    invoker, target = setup()
+    workers = [await target.pool.acquire() for _ in range(3)]
+    for worker in workers:
+        target.pool.release(worker)
+    agent.unreachable = {workers[-1].worker_id}
+
+    def others_die() -> None:
+        agent.unreachable = {worker.worker_id for worker in workers}
+
+    asyncio.get_running_loop().call_later(0.01, others_die)
+    assert (await invoker.invoke(target, CALL)).body == CALL.body
+    assert [seen.worker_id for seen in agent.seen] == ["w4"]

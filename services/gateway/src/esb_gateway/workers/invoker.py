@@ -5,6 +5,7 @@ Call ─▶ pool.acquire ─▶ worker ─▶ Answer       (a worker that was ne
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import orjson
@@ -30,6 +31,7 @@ _GRACE_SECONDS = (
 )
 # The way to the worker must not shorten the function's timeout, which the worker keeps itself.
 _WAY_SECONDS = 0.5
+_SECOND_TRY_SECONDS = 0.1
 _TIMEOUT = "timeout"
 
 
@@ -114,6 +116,10 @@ class Invoker:
             worker = await pool.acquire(patience=patience)
             answer = await self._attempt(target, worker, call, qualifier)
             if answer is None:
+                # An agent that is told to stop ends its workers one after the other: let the others' ends be
+                # seen.
+                await asyncio.sleep(_SECOND_TRY_SECONDS)
+                pool.bury_hung_up()
                 worker = await pool.acquire(patience=patience)
                 answer = await self._attempt(target, worker, call, qualifier)
         except InitFailedError as error:

@@ -270,12 +270,17 @@ class Pool:
         """Take back a worker that must not be used again; whoever waits gets another."""
         self._busy.discard(worker)
         self._bury(worker, reason)
-        # When an agent dies, all its workers die at once: the retry of this call must not meet the next dead
-        # one.
+        self.bury_hung_up()
+        self._scale()
+
+    def bury_hung_up(self) -> None:
+        """Drop idle workers whose side has closed the connection.
+
+        When an agent dies, all its workers die at once: a call's second try must not meet the next dead one.
+        """
         for other in [idle for idle in self._idle if not idle.channel.alive]:
             self._idle.remove(other)
             self._bury(other, "connection closed while idle")
-        self._scale()
 
     def _bury(self, worker: Worker, reason: str) -> None:
         self.stats.workers_lost += 1
