@@ -20,7 +20,10 @@ import grpc.aio
 import httpx
 import pytest
 from botocore import UNSIGNED
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from esb_agent_api import agent_pb2, agent_pb2_grpc
 from ruamel.yaml import YAML
@@ -526,3 +529,21 @@ def test_the_operators_pair_made_at_the_first_start_opens_the_gateway(box):
     log = box.log.read_text()
     assert '"event":"credentials made"' in log
     assert operator["secret_access_key"] not in log
+
+
+def test_a_presigned_call_and_a_login_work_over_http(box):
+    path = "/2015-03-31/functions/echo/invocations"
+    request = AWSRequest("POST", box.url + path)
+    credentials = Credentials("ESBFUNCTIONS", "functions-secret-key")
+    SigV4QueryAuth(credentials, "lambda", "us-east-1", expires=60).add_auth(request)
+    assert httpx.post(request.prepare().url).json() == {}
+    assert httpx.post(request.prepare().url, content=b"[1]").status_code == 403
+    made = YAML(typ="safe").load(box.directory / "state" / "credentials.yml")
+    login = {"AuthParameters": {"USERNAME": "admin", "PASSWORD": made["users"][0]["password"]}}
+    answer = httpx.post(
+        f"{box.url}/user/auth/v1", json=login, headers={"x-api-key": made["api_keys"][0]["value"]}
+    )
+    assert answer.status_code == 200
+    assert (b"PADMA_USER_AUTHORIZED", b"true") in answer.headers.raw
+    assert answer.json()["AuthenticationResult"]["TokenType"] == "Bearer"
+    assert made["users"][0]["password"] not in box.log.read_text()

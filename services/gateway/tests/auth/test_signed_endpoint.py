@@ -1,6 +1,8 @@
 import json
 
 from esb_gateway.errors import PayloadTooLargeError, lambda_error
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 PATH = "/2015-03-31/functions/f/invocations"
 
@@ -57,3 +59,22 @@ async def test_more_than_six_megabytes_are_refused_before_and_after_they_came(ga
 async def test_switched_off_everybody_may_call(gateway):
     async with gateway({"f": {"image": "x"}}, sigv4=False) as box:
         assert (await box.invoke("f", {})).status_code == 200
+
+
+@given(
+    st.binary(max_size=300),
+    st.dictionaries(
+        st.sampled_from(["x-amz-date", "date", "x-amz-security-token", "x-amz-content-sha256", "host"]),
+        st.binary(max_size=60),
+    ),
+    st.text(max_size=60),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_garbage_is_refused_and_never_a_500(gateway, authorization, headers, query):
+    async with gateway({"f": {"image": "x"}}, sigv4=True) as box:
+        for start in (b"", b"AWS4-HMAC-SHA256 ", b"AWS4-HMAC-SHA256 Credential=ESBOPERATOR/"):
+            given_headers = {**headers, "authorization": start + authorization}
+            answer = await box.client.post(PATH, params={"X-Amz-Signature": query}, headers=given_headers)
+            assert answer.status_code == 403
+            assert answer.json()["message"]
+        assert box.log.events().count("bug") == 0
