@@ -78,6 +78,12 @@ def box(tmp_path):
     node("down", "--state", made.state)
 
 
+def made_secrets(state):
+    lines = (state / "gateway" / "credentials.yml").read_text().splitlines()
+    values = {value.strip() for name, _, value in (line.partition(": ") for line in lines)}
+    return {value for value in values if len(value) > 22}
+
+
 def service(state, name):
     return next(service for service in state["services"] if service["name"] == name)
 
@@ -90,6 +96,8 @@ def test_a_box_comes_up_serves_provisions_recovers_and_goes_down(box, gone):
     box.apply("000001")
     up = node("up", "--state", box.state, "--detach")
     assert up.returncode == 0, up.stderr
+    assert f"credentials made: {box.state}/gateway/credentials.yml" in up.stderr
+    assert made_secrets(box.state) & set((up.stdout + up.stderr).split()) == set(), "not to a pipe"
     assert "provisioned: generation 000001, 2 created" in up.stdout
     assert box.health()["generation"] == "000001"
 
@@ -120,6 +128,8 @@ def test_a_box_comes_up_serves_provisions_recovers_and_goes_down(box, gone):
     gone(running)
     assert box.status()["state"] == "stopped"
     assert (box.state / "logs" / "gateway.log").stat().st_size > 0
+    logs = "".join(path.read_text() for path in (box.state / "logs").iterdir())
+    assert [secret for secret in made_secrets(box.state) if secret in logs] == []
 
 
 def test_kill_minus_nine_of_the_supervisor_leaves_nothing_of_the_real_services(box, gone):

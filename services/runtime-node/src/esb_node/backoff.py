@@ -6,7 +6,7 @@ from attrs import frozen
 
 FIRST_SECONDS = 0.25
 LONGEST_SECONDS = 30.0
-HEALTHY_SECONDS = 60.0
+HEALTHY_SECONDS = 10.0
 
 
 @frozen
