@@ -5,7 +5,7 @@ import pytest
 from artifact_contract.errors import ArtifactError
 from artifact_contract.loader import load_runtime_config
 from esb_gateway.deployment import Box, Plan, plan_deployment
-from esb_gateway.workers.pool import PoolLimits
+from esb_gateway.workers.worker import PoolLimits
 
 
 @pytest.fixture

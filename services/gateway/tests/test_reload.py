@@ -5,7 +5,7 @@ import pytest
 from esb_gateway.deployment import Box
 from esb_gateway.reload import config_mark
 from esb_gateway.workers.agent import WorkerSpec
-from esb_gateway.workers.pool import PoolLimits
+from esb_gateway.workers.worker import PoolLimits
 
 
 def function(image: str = "f:1", **more: object) -> dict[str, object]:

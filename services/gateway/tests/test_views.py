@@ -10,7 +10,7 @@ from esb_gateway.stats import GatewayStats
 from esb_gateway.views import views
 from esb_gateway.workers.agent import AgentUnavailableError, WorkerSpec, WorkerState
 from esb_gateway.workers.fleet import Fleet
-from esb_gateway.workers.pool import PoolLimits, PoolTools
+from esb_gateway.workers.worker import PoolLimits, PoolTools
 
 SPEC = WorkerSpec("f", "f:1", "app.handler", "python3.12", environment=(("TOKEN", "s3cret"),))
 

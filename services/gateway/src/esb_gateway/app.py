@@ -49,7 +49,7 @@ from esb_gateway.views import views
 from esb_gateway.workers.agent import Agent
 from esb_gateway.workers.fleet import TEND_SECONDS, Fleet
 from esb_gateway.workers.invoker import Invoker
-from esb_gateway.workers.pool import Channel, PoolTools
+from esb_gateway.workers.worker import Channel, PoolTools
 from esb_gateway.workers.worker_channel import WorkerChannel
 
 _SETTLE_SECONDS = 10.0

@@ -14,7 +14,7 @@ from esb_gateway.deployment import LOGIN_PATH, RESERVED_PATHS, Box
 from esb_gateway.routes.client import TrustedProxies, parse_trusted_proxies
 from esb_gateway.slow_clients import CLIENT_TIMEOUT
 from esb_gateway.workers.agent_channel import AgentTls
-from esb_gateway.workers.pool import PoolLimits
+from esb_gateway.workers.worker import PoolLimits
 
 _T = TypeVar("_T")
 _WORKER_NAMES = frozenset(

@@ -28,7 +28,7 @@ from esb_gateway.scheduling.expressions import parse_expression
 from esb_gateway.scheduling.schedules import Schedule
 from esb_gateway.workers.agent import WorkerSpec
 from esb_gateway.workers.invoker import Target
-from esb_gateway.workers.pool import PoolLimits
+from esb_gateway.workers.worker import PoolLimits
 
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128

@@ -8,7 +8,8 @@ from esb_gateway.routes.router import Router
 from esb_gateway.stats import GatewayStats
 from esb_gateway.workers.agent import AgentRefusedError, AgentUnavailableError, WorkerSpec, WorkerState
 from esb_gateway.workers.fleet import Fleet
-from esb_gateway.workers.pool import Pool, PoolLimits, PoolTools
+from esb_gateway.workers.pool import Pool
+from esb_gateway.workers.worker import PoolLimits, PoolTools
 
 
 @pytest.fixture

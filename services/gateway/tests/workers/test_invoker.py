@@ -8,7 +8,8 @@ from esb_gateway.errors import CircuitOpenError, InfrastructureError, ThrottledE
 from esb_gateway.stats import FunctionStats
 from esb_gateway.workers.agent import AgentRefusedError, InitFailedError, WorkerSpec
 from esb_gateway.workers.invoker import Answer, Call, Invoker, Target
-from esb_gateway.workers.pool import Pool, PoolLimits, PoolTools
+from esb_gateway.workers.pool import Pool
+from esb_gateway.workers.worker import PoolLimits, PoolTools
 from esb_gateway.workers.worker_channel import (
     AnswerTooLargeError,
     WorkerAnswer,

@@ -6,7 +6,8 @@ from esb_gateway.background import Background
 from esb_gateway.errors import FunctionOffError, InfrastructureError, ThrottledError
 from esb_gateway.stats import FunctionStats
 from esb_gateway.workers.agent import AgentRefusedError, AgentUnavailableError, InitFailedError, WorkerSpec
-from esb_gateway.workers.pool import Pool, PoolLimits, PoolTools
+from esb_gateway.workers.pool import Pool
+from esb_gateway.workers.worker import PoolLimits, PoolTools
 
 
 @pytest.fixture

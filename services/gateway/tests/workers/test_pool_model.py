@@ -19,7 +19,8 @@ from esb_gateway.workers.agent import (
     WorkerSpec,
     WorkerState,
 )
-from esb_gateway.workers.pool import Pool, PoolLimits, PoolTools, Worker
+from esb_gateway.workers.pool import Pool
+from esb_gateway.workers.worker import PoolLimits, PoolTools, Worker
 from esb_gateway.workers.worker_channel import WorkerUnreachedError
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -14,7 +14,8 @@ from esb_gateway.deployment import Box, Deployment, Plan
 from esb_gateway.stats import GatewayStats
 from esb_gateway.workers.agent import AgentError, AgentUnavailableError, WorkerInfo, WorkerState
 from esb_gateway.workers.invoker import Target
-from esb_gateway.workers.pool import Pool, PoolTools
+from esb_gateway.workers.pool import Pool
+from esb_gateway.workers.worker import PoolTools
 
 TEND_SECONDS = 0.5
 _LOOK_SECONDS = 2.0  # also the heartbeat: the agent ends the workers of an owner that is silent for a minute

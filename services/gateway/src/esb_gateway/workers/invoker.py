@@ -14,7 +14,8 @@ from attrs import frozen
 from esb_gateway.clock import Clock
 from esb_gateway.errors import CallError, InfrastructureError, ThrottledError
 from esb_gateway.workers.agent import InitFailedError
-from esb_gateway.workers.pool import Pool, Worker
+from esb_gateway.workers.pool import Pool
+from esb_gateway.workers.worker import Worker
 from esb_gateway.workers.worker_channel import (
     MAX_ANSWER_BYTES,
     AnswerTooLargeError,

@@ -7,21 +7,18 @@ One call in flight per worker. Never more than `max` workers; `min` of them are 
 bounded twice: in number (`queue`, besides those a worker can be started for) and in time (`acquire_timeout`);
 beyond either a call is throttled. While the agent is away, starts are tried again as long as somebody waits.
 A drained pool still serves whoever holds it, but keeps no idle worker: so a reload never breaks a call.
+
+Long, because every rule here counts all workers: what one of them moves, the others must see at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from typing import Protocol
-
-from attrs import field, frozen
+from collections.abc import Collection, Iterator
 
 from esb_gateway.errors import FunctionOffError, InfrastructureError, ThrottledError
 from esb_gateway.stats import FunctionStats
 from esb_gateway.workers.agent import (
-    Agent,
     AgentError,
     AgentRefusedError,
     AgentUnavailableError,
@@ -31,8 +28,9 @@ from esb_gateway.workers.agent import (
     WorkerState,
 )
 from esb_gateway.workers.breaker import Breaker
-from esb_gateway.workers.ledger import Ledger
-from esb_gateway.workers.worker_channel import WorkerAnswer, WorkerError, WorkerUnreachedError
+from esb_gateway.workers.line import Line
+from esb_gateway.workers.worker import PoolLimits, PoolTools, Worker
+from esb_gateway.workers.worker_channel import WorkerError, WorkerUnreachedError
 
 _CONNECT_SECONDS = 5.0
 _CONNECT_TRIES = 2
@@ -40,77 +38,6 @@ _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 60.0
 _FIRST_RETRY = 0.05
 _LONGEST_RETRY = 0.5
-
-
-@frozen
-class PoolLimits:
-    """How many workers and how long; times in seconds. `min` above `max` counts as `max`.
-
-    `pause_after` is None where idle workers are left running.
-    """
-
-    min: int = 0
-    max: int = 10
-    idle_timeout: float = 300.0
-    acquire_timeout: float = 10.0
-    queue: int = 100
-    pause_after: float | None = None
-
-
-class Channel(Protocol):
-    """The data path to a worker; `WorkerChannel` is the real one."""
-
-    @property
-    def alive(self) -> bool:
-        """False when the worker's side has hung up."""
-
-    async def call(self, head: bytes, body: bytes, within: float) -> WorkerAnswer:
-        """Send one request and wait for its answer."""
-
-    async def connect(self, within: float) -> None:
-        """Open the connection ahead of the first call."""
-
-    def close(self) -> None:
-        """Drop the connection."""
-
-
-@frozen
-class PoolTools:
-    """What pools share; `background` starts work that nobody awaits, `warn` writes a log line."""
-
-    agent: Agent
-    open_channel: Callable[[str], Channel]
-    new_worker_id: Callable[[str], str]
-    monotonic: Callable[[], float]
-    background: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
-    warn: Callable[..., object]
-    ledger: Ledger = field(init=False)
-
-    @ledger.default
-    def _make_ledger(self) -> Ledger:
-        return Ledger(self.agent, self.background, self.warn)
-
-
-class Worker:
-    """A worker as its pool keeps it. `pausing` is the request that froze it, or is about to."""
-
-    __slots__ = ("channel", "idle_since", "pausing", "worker_id")
-
-    def __init__(self, worker_id: str, channel: Channel) -> None:
-        self.worker_id = worker_id
-        self.channel = channel
-        self.idle_since = 0.0
-        self.pausing: asyncio.Task[None] | None = None
-
-
-class _Waiter:
-    """A place in line."""
-
-    __slots__ = ("future", "since")
-
-    def __init__(self, future: asyncio.Future[Worker], since: float) -> None:
-        self.future = future
-        self.since = since
 
 
 class Pool:
@@ -129,7 +56,7 @@ class Pool:
         self._resuming: set[Worker] = set()
         self._busy: set[Worker] = set()
         self._starting: set[str] = set()
-        self._waiters: deque[_Waiter] = deque()
+        self._line = Line(tools.monotonic, self.release)
         self._draining = False
         self._closed = False
         self._keep = False
@@ -160,12 +87,12 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Calls in line."""
-        return len(self._waiters)
+        return len(self._line)
 
     @property
     def waiting_since(self) -> float | None:
         """When the first in line came, in monotonic time."""
-        return self._waiters[0].since if self._waiters else None
+        return self._line.since
 
     @property
     def size(self) -> int:
@@ -180,7 +107,7 @@ class Pool:
     @property
     def finished(self) -> bool:
         """A drained pool that has nobody left to serve."""
-        return self._draining and self.size == 0 and not self._waiters
+        return self._draining and self.size == 0 and not self._line
 
     def members(self) -> Iterator[tuple[str, str]]:
         """Yield each worker's id and what this pool has it down as."""
@@ -207,7 +134,7 @@ class Pool:
             InitFailedError: a worker was started for this call and its initialisation failed.
             InfrastructureError: no worker can be had.
         """
-        if self._idle and not self._waiters:
+        if self._idle and not self._line:
             worker = self._idle.pop()
             self._busy.add(worker)
             return worker
@@ -215,9 +142,10 @@ class Pool:
             raise InfrastructureError("the gateway is stopping")
         if self.limits.max <= 0:
             raise FunctionOffError("Rate Exceeded: the function's max_capacity is 0.")
-        if patience is None and len(self._waiters) >= self.limits.queue + self._room:
-            raise ThrottledError(f"Rate Exceeded: {len(self._waiters)} calls wait already.")
-        return await self._wait(self.limits.acquire_timeout if patience is None else patience)
+        if patience is None and len(self._line) >= self.limits.queue + self._room:
+            raise ThrottledError(f"Rate Exceeded: {len(self._line)} calls wait already.")
+        wait = self.limits.acquire_timeout if patience is None else patience
+        return await self._line.wait(wait, joined=self._scale, too_late=lambda: self._too_late(wait))
 
     @property
     def _room(self) -> int:
@@ -228,38 +156,10 @@ class Pool:
     def _coming(self) -> int:
         return len(self._starting) + len(self._resuming)
 
-    async def _wait(self, patience: float) -> Worker:
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(loop.create_future(), self._tools.monotonic())
-        future = waiter.future
-        self._waiters.append(waiter)
-        self._scale()
-        timer = loop.call_later(patience, self._give_up, waiter, patience)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self.release(future.result())  # handed over in the moment the caller went away
-            else:
-                self._forget(waiter)
-            raise
-        finally:
-            timer.cancel()
-
-    def _give_up(self, waiter: _Waiter, patience: float) -> None:
-        if waiter.future.done():
-            return
-        self._forget(waiter)
+    def _too_late(self, waited: float) -> Exception:
         if self._trouble is not None:
-            waiter.future.set_exception(InfrastructureError(self._trouble))
-        else:
-            waiter.future.set_exception(
-                ThrottledError(f"Rate Exceeded: no worker became free within {patience:g} s.")
-            )
-
-    def _forget(self, waiter: _Waiter) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+            return InfrastructureError(self._trouble)
+        return ThrottledError(f"Rate Exceeded: no worker became free within {waited:g} s.")
 
     def release(self, worker: Worker) -> None:
         """Take back a worker after a call it survived: it goes to the first in line."""
@@ -354,7 +254,7 @@ class Pool:
             self._end(worker)
         for group in (self._idle, self._paused, self._busy):
             group.clear()
-        self._fail_waiters(InfrastructureError("the gateway is stopping"))
+        self._line.fail(InfrastructureError("the gateway is stopping"))
 
     def agent_is_back(self) -> None:
         """Forget what went wrong while the agent was away: the minimum is restored at once."""
@@ -395,7 +295,7 @@ class Pool:
 
     def _scale(self) -> None:
         """Bring a worker for each call in line that none comes for yet, within `max`."""
-        while self._coming < len(self._waiters) and not self._closed:
+        while self._coming < len(self._line) and not self._closed:
             if self._paused:
                 worker = self._paused.pop()
                 self._resuming.add(worker)
@@ -471,7 +371,7 @@ class Pool:
     @property
     def _awaited(self) -> bool:
         """True while each worker on its way has a call that waits for it."""
-        return self._coming <= len(self._waiters) and not self._closed
+        return self._coming <= len(self._line) and not self._closed
 
     async def _bring_up(self, worker_id: str) -> Worker:
         info: WorkerInfo = await self._tools.agent.ensure(worker_id, self.spec)
@@ -487,22 +387,14 @@ class Pool:
         )
         if isinstance(error, InitFailedError):
             self._tools.ledger.doom(worker_id)
-            self._fail_waiters(error, first_only=True)  # each call gets its own try, as on AWS
+            self._line.fail(error, first_only=True)  # each call gets its own try, as on AWS
         elif isinstance(error, AgentUnavailableError):
             self._tools.ledger.doom(worker_id)  # it may have been started all the same
             self._trouble = str(error)
         else:
             self._tools.ledger.end(worker_id)
-            self._fail_waiters(InfrastructureError(str(error)))
+            self._line.fail(InfrastructureError(str(error)))
         self._scale()
-
-    def _fail_waiters(self, error: Exception, *, first_only: bool = False) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.future.done():
-                waiter.future.set_exception(error)
-                if first_only:
-                    return
 
     @property
     def _surplus(self) -> bool:
@@ -514,12 +406,9 @@ class Pool:
         if self._closed or self.size >= self.limits.max:
             self._end(worker)
             return
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.future.done():
-                self._busy.add(worker)
-                waiter.future.set_result(worker)
-                return
+        if self._line.serve(worker):
+            self._busy.add(worker)
+            return
         if self._draining:
             self._end(worker)
             return
