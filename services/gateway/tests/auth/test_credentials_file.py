@@ -1,5 +1,6 @@
 import re
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from esb_gateway.auth.credential_store import CredentialStore
@@ -195,3 +196,23 @@ def test_a_changed_file_is_taken_over_and_a_wrong_one_is_not(tmp_path, log):
     store.reload(log)
     assert store.current.api_keys[0].value == "another-api-key"
     assert log.events() == ["credentials reloaded", "credentials refused, the ones before stay"]
+
+
+def test_two_that_start_at_once_end_with_the_same_credentials(tmp_path):
+    path = tmp_path / "credentials.yml"
+    with ThreadPoolExecutor(8) as pool:
+        started = [pool.submit(load_or_create, path) for _ in range(8)]
+        found = [each.result() for each in started]
+    assert len({credentials for credentials, _ in found}) == 1
+    assert sum(bool(made) for _, made in found) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(type(tmp_path), "hardlink_to", refuse)
+    credentials, made = load_or_create(tmp_path / "credentials.yml")
+    assert made
+    assert load(tmp_path / "credentials.yml") == credentials

@@ -140,11 +140,24 @@ def _put(path: Path, text: str, *, replace: bool) -> bool:
             os.fsync(file.fileno())
         if replace:
             temporary.replace(path)
-        else:
-            path.hardlink_to(temporary)
-    except FileExistsError:
-        return False
+        elif not _link(temporary, path):
+            return False
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+    return True
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give the file its name unless something has it; False when something has."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    except (
+        OSError
+    ):  # some mounted file systems have no links: there, two that start at once are not told apart
+        if path.exists():
+            return False
+        temporary.replace(path)
     return True
