@@ -1,4 +1,4 @@
-"""What outlives what in a real box: workers a restart of their gateway, events a kill, a trace its chain."""
+"""What lasts in a real box: events through kills, a trace through a chain, logs for readers, a schedule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ Transform: AWS::Serverless-2016-10-31
 Globals:
   Function: {{Runtime: python3.11, CodeUri: src/, Timeout: 10, MemorySize: 256}}
 Resources:
-  Who: {{Type: AWS::Serverless::Function, Properties: {{FunctionName: who, Handler: app.who}}}}
   Front: {{Type: AWS::Serverless::Function, Properties: {{FunctionName: front, Handler: app.front}}}}
   Back: {{Type: AWS::Serverless::Function, Properties: {{FunctionName: back, Handler: app.back}}}}
   Fail: {{Type: AWS::Serverless::Function, Properties: {{FunctionName: fail, Handler: app.fail}}}}
@@ -39,10 +38,6 @@ import json
 import os
 import time
 from pathlib import Path
-
-
-def who(event, context):
-    return os.getpid()
 
 
 def front(event, context):
@@ -116,15 +111,6 @@ def restart_gateway(box: RealBox, number: signal.Signals) -> None:
     os.kill(before, number)
     box.until(lambda: box.services().get("gateway") not in {None, before}, "another gateway")
     box.until(lambda: box.health().get("status") == "ok", "the gateway is well")
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_outlive_their_gateway(box: RealBox, client: Any, number: signal.Signals) -> None:
-    worker = json.load(client.invoke(FunctionName="who")["Payload"])
-    workers = set(box.workers())
-    restart_gateway(box, number)
-    assert json.load(client.invoke(FunctionName="who")["Payload"]) == worker
-    assert set(box.workers()) == workers
 
 
 def test_accepted_events_outlive_a_gateway_that_is_killed(box: RealBox, client: Any, kept: Path) -> None:
