@@ -41,7 +41,9 @@ def test_a_function_is_planned_with_defaults_filled_in(plan):
     assert (made.spec.handler, made.spec.runtime) == ("app.handler", "python3.12")
     # The box gives, the defaults win over it, the function over both.
     assert dict(made.spec.environment) == {"AWS_REGION": "r", "SHARED": "default", "A": "2", "B": "/tmp"}
-    assert made.limits == PoolLimits(min=1, max=4, idle_timeout=60, acquire_timeout=10, queue=7)
+    assert made.limits == PoolLimits(
+        min=1, max=4, idle_timeout=60, acquire_timeout=10, queue=7, reserved=True
+    )
 
 
 def test_what_nobody_says_is_as_on_aws(plan):

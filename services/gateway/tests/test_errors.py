@@ -14,5 +14,5 @@ def test_every_error_has_an_answer_at_both_doors(kind):
 
 
 def test_an_error_without_row_is_answered_as_its_base():
-    assert errors.route_error(errors.FunctionOffError("x")).status == 429
+    assert errors.route_error(errors.ReservedLimitError("x")).status == 429
     assert errors.lambda_error(errors.CallError("x")).code == "ServiceException"

@@ -67,3 +67,9 @@ def test_any_header_is_either_a_context_or_refused(header):
         return
     if context is not None:
         json.loads(b64decode(context.encoded("Root=1-a-b")))
+
+
+def test_a_client_context_that_cannot_be_written_again_is_refused():
+    nested = b64encode(b'{"custom": {"k": ' + b"[" * 300 + b"]" * 300 + b"}}")
+    with pytest.raises(InvalidContentError, match="nested too deeply"):
+        parse_client_context(nested).encoded("Root=1-a-b")

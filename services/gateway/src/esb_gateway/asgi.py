@@ -26,7 +26,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -
     """
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > limit:
-        raise PayloadTooLargeError(f"{int(announced)} bytes, {limit} allowed")
+        raise PayloadTooLargeError(f"{int(announced)} bytes")
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientGoneError

@@ -164,6 +164,7 @@ def _limits(scaling: Scaling, default: PoolLimits) -> PoolLimits:
         acquire_timeout=chosen(scaling.acquire_timeout, default.acquire_timeout),
         queue=default.queue,
         pause_after=default.pause_after,
+        reserved=scaling.max_capacity is not None,
     )
 
 

@@ -65,8 +65,8 @@ class ThrottledError(CallError):
     retry_after = 1
 
 
-class FunctionOffError(ThrottledError):
-    """The function's max_capacity is 0: it may not run at all."""
+class ReservedLimitError(ThrottledError):
+    """More calls at once than the function's own max_capacity lets run."""
 
 
 class InfrastructureError(CallError):
@@ -129,7 +129,7 @@ LAMBDA_ERRORS: dict[type[CallError], LambdaError] = {
     ReadOnlyError: LambdaError(403, "AccessDeniedException", text_key="Message"),
     PayloadTooLargeError: LambdaError(413, "RequestTooLargeException"),
     ThrottledError: LambdaError(429, "TooManyRequestsException", reason="ConcurrentInvocationLimitExceeded"),
-    FunctionOffError: LambdaError(
+    ReservedLimitError: LambdaError(
         429, "TooManyRequestsException", reason="ReservedFunctionConcurrentInvocationLimitExceeded"
     ),
     CircuitOpenError: LambdaError(503, "ServiceException", fault="Service", text_key="Message"),

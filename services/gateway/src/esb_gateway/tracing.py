@@ -68,10 +68,17 @@ class ClientContext:
         return value if isinstance(value, str) and _TRACE.fullmatch(value) else None
 
     def encoded(self, trace: str) -> str:
-        """Return the header value for the worker, with the trace in it."""
+        """Return the header value for the worker, with the trace in it.
+
+        Raises:
+            InvalidContentError: it is nested deeper than can be written again.
+        """
         custom = self._content.get("custom")
         carried = {**custom, TRACE_KEY: trace} if isinstance(custom, dict) else {TRACE_KEY: trace}
-        return _base64(orjson.dumps({**self._content, "custom": carried}))
+        try:
+            return _base64(orjson.dumps({**self._content, "custom": carried}))
+        except orjson.JSONEncodeError as error:
+            raise InvalidContentError("Client context is nested too deeply.") from error
 
 
 def parse_client_context(header: bytes | None) -> ClientContext | None:

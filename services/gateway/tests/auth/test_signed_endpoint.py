@@ -53,7 +53,9 @@ async def test_more_than_six_megabytes_are_refused_before_and_after_they_came(ga
         for content in (body, parts()):
             answer = await box.client.post(PATH, content=content, headers=signed("POST", PATH, body))
             assert answer.status_code == lambda_error(PayloadTooLargeError()).status
-            assert answer.json()["message"].startswith("Request must be smaller than 6291456 bytes")
+            told = answer.json()
+            assert (set(told), told["Type"]) == ({"Type", "message"}, "User")
+            assert told["message"].startswith("Request must be smaller than 6291456 bytes")
 
 
 async def test_switched_off_everybody_may_call(gateway):

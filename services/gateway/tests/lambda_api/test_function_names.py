@@ -11,6 +11,11 @@ from hypothesis import strategies as st
         ("resize", "resize", None),
         ("resize:live", "resize", "live"),
         ("resize:$LATEST", "resize", "$LATEST"),
+        ("resize:$LATEST.PUBLISHED", "resize", "$LATEST.PUBLISHED"),
+        ("function:resize", "resize", None),
+        ("123456789012:resize", "resize", None),
+        ("123456789012:resize:7", "resize", "7"),
+        ("123456789012", "123456789012", None),
         ("123456789012:function:resize", "resize", None),
         ("123456789012:function:resize:7", "resize", "7"),
         ("arn:aws:lambda:eu-west-1:123456789012:function:resize", "resize", None),
@@ -30,6 +35,7 @@ def test_every_form_of_a_name_is_understood(text, name, qualifier):
         "a:b:c:d",
         "arn:aws:s3:::bucket",
         "arn:aws:lambda:eu-west-1:12:function:x",
+        "arn:aws:lambda:eu-west-1:123456789012:function:x:$LATEST.SECRET",
         "x" * 257,
         "a:",
     ],
@@ -42,6 +48,7 @@ def test_what_is_no_name_is_refused_as_aws_does(text):
 def test_a_qualifier_parameter_joins_the_name_or_must_agree_with_it():
     assert with_qualifier(FunctionName("f", None), "live") == FunctionName("f", "live")
     assert with_qualifier(FunctionName("f", "live"), "live") == FunctionName("f", "live")
+    assert with_qualifier(FunctionName("f", None), "$LATEST.PUBLISHED").qualifier == "$LATEST.PUBLISHED"
     assert with_qualifier(FunctionName("f", "live"), None) == FunctionName("f", "live")
     with pytest.raises(InvalidParameterError, match="does not match the specified qualifier"):
         with_qualifier(FunctionName("f", "live"), "test")

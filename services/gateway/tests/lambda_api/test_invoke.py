@@ -4,9 +4,11 @@ from base64 import b64decode, b64encode
 from urllib.parse import quote
 
 import pytest
+from esb_gateway.deployment import Box
 from esb_gateway.errors import InvalidContentError
 from esb_gateway.lambda_api.invoke import check_json
 from esb_gateway.workers.agent import AgentUnavailableError, InitFailedError
+from esb_gateway.workers.worker import PoolLimits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +58,7 @@ async def test_no_payload_is_an_empty_object(gateway, agent):
 
 async def test_the_payload_is_passed_on_byte_by_byte(gateway, agent):
     async with gateway(FUNCTIONS) as box:
-        payload = b' {"big": 123456789012345678901234567890, "f": 1e999, "s": "\\ud800"} '
+        payload = b' {"big": %b, "f": 1e999, "s": "\\ud800"} ' % (b"9" * 5000)
         await box.client.post("/2015-03-31/functions/hello/invocations", content=payload)
     assert agent.seen[0].body == payload
 
@@ -171,8 +173,10 @@ async def test_every_error_has_awss_form(gateway, agent):
         assert "at 'functionName'" in body["message"]
         status, code, body = error_of(await box.invoke("hello", {}, X_Amz_Invocation_Type="Later"))
         assert (status, code, body["Type"]) == (400, "InvalidParameterValueException", "User")
-        status, code, body = error_of(await box.invoke("hello", {}, X_Amz_Client_Context="%%"))
-        assert (status, code) == (400, "InvalidRequestContentException")
+        deep = b64encode(b'{"custom": {"k": ' + b"[" * 300 + b"]" * 300 + b"}}").decode()
+        for context in ("%%", deep):
+            status, code, body = error_of(await box.invoke("hello", {}, X_Amz_Client_Context=context))
+            assert (status, code) == (400, "InvalidRequestContentException")
         path = "/2015-03-31/functions/hello/invocations"
         status, code, body = error_of(await box.client.post(path, content=b'{"a": '))
         assert (status, code) == (400, "InvalidRequestContentException")
@@ -205,9 +209,33 @@ async def test_payloads_have_awss_limits(gateway, kind, limit):
         assert (await box.client.post(path, content=largest, headers=headers)).status_code < 300
         too_large = await box.client.post(path, content=largest + b" ", headers=headers)
         assert error_of(too_large)[:2] == (413, "RequestTooLargeException")
-        assert f"smaller than {limit} bytes for the " in too_large.json()["message"]
+        told = too_large.json()["message"]
+        assert f"smaller than {limit} bytes for the " in told
+        assert told.endswith(f" found {limit + 1} bytes")
         unannounced = await box.client.post(path, content=chunks(largest + b" "), headers=headers)
         assert error_of(unannounced)[:2] == (413, "RequestTooLargeException")
+
+
+async def test_a_throttle_tells_whose_limit_was_reached(gateway, agent, helpers):
+    async def slow(seen):
+        await asyncio.sleep(0.2)
+        return helpers.answer(None)
+
+    agent.handlers.update(own=slow, shared=slow)
+    functions = {
+        "own": {"image": "x", "scaling": {"max_capacity": 1, "acquire_timeout": 0}},
+        "shared": {"image": "x", "scaling": {"acquire_timeout": 0.01}},
+    }
+    limits = PoolLimits(max=1, acquire_timeout=0.01)
+    reasons = {}
+    async with gateway(functions, box=Box(limits=limits)) as box:
+        for name in functions:
+            both = await asyncio.gather(box.invoke(name, {}), box.invoke(name, {}), box.invoke(name, {}))
+            reasons[name] = {one.json()["Reason"] for one in both if one.status_code == 429}
+    assert reasons == {
+        "own": {"ReservedFunctionConcurrentInvocationLimitExceeded"},
+        "shared": {"ConcurrentInvocationLimitExceeded"},
+    }
 
 
 async def test_a_full_event_queue_throttles(gateway, agent, helpers):

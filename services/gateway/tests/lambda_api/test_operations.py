@@ -49,6 +49,18 @@ async def test_every_operation_of_aws_is_done_or_refused_in_awss_form(gateway, o
             assert method == "GET" or "artifactctl apply" in message
 
 
+async def test_a_slash_at_the_end_changes_nothing(gateway):
+    async with gateway(FUNCTIONS) as box:
+        for method, path in (
+            ("POST", "/2015-03-31/functions/hello/invocations"),
+            ("POST", "/2021-11-15/functions/hello/response-streaming-invocations"),
+            ("GET", "/2015-03-31/functions/hello"),
+            ("GET", "/2015-03-31/functions/hello/configuration"),
+            ("GET", "/2021-10-31/functions/hello/url"),
+        ):
+            assert (await box.client.request(method, f"{path}/")).status_code == 200, path
+
+
 def test_the_apis_paths_are_told_from_routes():
     assert is_lambda_api("/2015-03-31/functions/")
     assert is_lambda_api("/2021-11-15/functions/f/response-streaming-invocations")

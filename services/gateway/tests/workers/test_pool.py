@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 from esb_gateway.background import Background
-from esb_gateway.errors import FunctionOffError, InfrastructureError, ThrottledError
+from esb_gateway.errors import InfrastructureError, ReservedLimitError, ThrottledError
 from esb_gateway.stats import FunctionStats
 from esb_gateway.workers.agent import AgentRefusedError, AgentUnavailableError, InitFailedError, WorkerSpec
 from esb_gateway.workers.pool import Pool
@@ -162,9 +162,22 @@ async def test_who_waits_for_too_long_is_throttled_and_leaves_the_line(make):
 
 
 async def test_a_function_switched_off_is_throttled_at_once(make, agent):
-    with pytest.raises(FunctionOffError):
-        await make(max=0).acquire()
+    with pytest.raises(ReservedLimitError):
+        await make(max=0, reserved=True).acquire()
     assert agent.started == []
+
+
+@pytest.mark.parametrize(("reserved", "kind"), [(True, ReservedLimitError), (False, ThrottledError)])
+async def test_a_throttle_says_whether_the_functions_own_maximum_was_reached(make, reserved, kind):
+    pool = make(max=1, queue=1, acquire_timeout=0.01, reserved=reserved)
+    await pool.acquire()
+    late = asyncio.create_task(pool.acquire())
+    await asyncio.sleep(0)
+    with pytest.raises(ThrottledError, match="calls wait already") as full:
+        await pool.acquire()
+    with pytest.raises(ThrottledError, match="no worker became free") as unlucky:
+        await late
+    assert {type(full.value), type(unlucky.value)} == {kind}
 
 
 async def test_a_caller_that_goes_away_while_waiting_costs_nobody_a_worker(make):

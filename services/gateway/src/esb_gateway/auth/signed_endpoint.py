@@ -51,15 +51,15 @@ class SignedEndpoint:
                 hashed = hashlib.sha256(message.get("body", b"")).hexdigest()
             self._sigv4.check(SignedRequest(method, path, query, headers, hashed), signature)
         except AuthError as error:
-            await self._refuse(send, error.status, error.code, str(error))
+            await self._refuse(send, error.status, error.code, {"message": str(error)})
             return
         except PayloadTooLargeError as error:
             row = lambda_error(error)
-            await self._refuse(send, row.status, row.code, str(error))
+            await self._refuse(send, row.status, row.code, {"Type": row.fault, "message": str(error)})
             return
         await self._app(scope, Replay(message, receive), send)
 
-    async def _refuse(self, send: Send, status: int, code: str, text: str) -> None:
+    async def _refuse(self, send: Send, status: int, code: str, told: dict[str, str]) -> None:
         front = self._front
         request_id = front.ids.request_id()
         headers = [
@@ -67,9 +67,9 @@ class SignedEndpoint:
             (b"x-amzn-errortype", code.encode("ascii")),
             (b"x-amzn-requestid", request_id.encode("ascii")),
         ]
-        await respond(send, status, headers, orjson.dumps({"message": text}))
+        await respond(send, status, headers, orjson.dumps(told))
         if front.access.on:
-            refusal = f"{code}: {text.partition(chr(10))[0]}"
+            refusal = f"{code}: {told['message'].partition(chr(10))[0]}"
             front.access.write(
                 {"door": "invoke", "request_id": request_id, "status": status, "error": refusal}, 0.0
             )

@@ -4,7 +4,8 @@ A box runs one version of each function, so that every well-formed qualifier (`$
 means it. Region and account of an ARN are not compared: templates and code written for the cloud keep
 working.
 
-    resize  resize:live  123456789012:function:resize  arn:aws:lambda:eu-west-1:123456789012:function:resize:7
+    resize  resize:live  123456789012:resize  123456789012:function:resize
+    arn:aws:lambda:eu-west-1:123456789012:function:resize:7
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ _PATTERN = (
     r"(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
 )
 _NAME = re.compile(
-    r"(?:arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:function:|\d{12}:function:|function:)?"
-    r"(?P<name>[a-zA-Z0-9_.-]+)(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
+    r"(?:arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:function:|(?:\d{12}:)?(?:function:)?)"
+    r"(?P<name>[a-zA-Z0-9_.-]+)(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]+))?"
 )
-_QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
+_QUALIFIER = re.compile(r"\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]{1,128}")
 _MAX_LENGTH = 256
 
 

@@ -105,9 +105,9 @@ def check_json(body: bytes) -> None:
 
 
 def _check_json_slowly(body: bytes) -> None:
-    """Lone surrogates and huge numbers are JSON too, though orjson takes neither."""
+    """Lone surrogates and huge numbers are JSON too, though orjson takes neither, nor `int` the hugest."""
     try:
-        json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=len)
     except (ValueError, RecursionError) as error:
         raise InvalidContentError(f"Could not parse request body into json: {error}") from error
 

@@ -32,7 +32,7 @@ from esb_gateway.lambda_api.response_stream import InvokeWithResponseStream
 Operation = Callable[[ApiRequest, FunctionName], Awaitable[Reply]]
 _FUNCTIONS = "/2015-03-31/functions/"
 _INVOCATIONS = "/invocations"
-_OF_FUNCTION = re.compile(r"(/\d{4}-\d\d-\d\d)/functions/([^/]+)(/[a-z/-]+)?/?")
+_OF_FUNCTION = re.compile(r"(/\d{4}-\d\d-\d\d)/functions/([^/]+)(/[a-z-]+)?/?")
 
 
 class Operations:
@@ -43,6 +43,7 @@ class Operations:
         self._invoke = Invoke(front, events)
         self._list = queries.list_functions
         self._table: dict[tuple[str, str, str], Operation] = {
+            ("POST", "/2015-03-31", "/invocations"): self._invoke,  # with a slash behind it
             ("POST", "/2021-11-15", "/response-streaming-invocations"): InvokeWithResponseStream(front),
             ("GET", "/2015-03-31", ""): queries.get_function,
             ("GET", "/2015-03-31", "/configuration"): queries.get_function_configuration,

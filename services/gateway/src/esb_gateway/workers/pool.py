@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator
 
-from esb_gateway.errors import FunctionOffError, InfrastructureError, ThrottledError
+from esb_gateway.errors import InfrastructureError, ReservedLimitError, ThrottledError
 from esb_gateway.stats import FunctionStats
 from esb_gateway.workers.agent import (
     AgentError,
@@ -141,9 +141,9 @@ class Pool:
         if self._closed:
             raise InfrastructureError("the gateway is stopping")
         if self.limits.max <= 0:
-            raise FunctionOffError("Rate Exceeded: the function's max_capacity is 0.")
+            raise self._throttled("the function's max_capacity is 0.")
         if patience is None and len(self._line) >= self.limits.queue + self._room:
-            raise ThrottledError(f"Rate Exceeded: {len(self._line)} calls wait already.")
+            raise self._throttled(f"{len(self._line)} calls wait already.")
         wait = self.limits.acquire_timeout if patience is None else patience
         return await self._line.wait(wait, joined=self._scale, too_late=lambda: self._too_late(wait))
 
@@ -159,7 +159,10 @@ class Pool:
     def _too_late(self, waited: float) -> Exception:
         if self._trouble is not None:
             return InfrastructureError(self._trouble)
-        return ThrottledError(f"Rate Exceeded: no worker became free within {waited:g} s.")
+        return self._throttled(f"no worker became free within {waited:g} s.")
+
+    def _throttled(self, why: str) -> ThrottledError:
+        return (ReservedLimitError if self.limits.reserved else ThrottledError)(f"Rate Exceeded: {why}")
 
     def release(self, worker: Worker) -> None:
         """Take back a worker after a call it survived: it goes to the first in line."""

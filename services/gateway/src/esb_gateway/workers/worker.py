@@ -17,7 +17,8 @@ from esb_gateway.workers.worker_channel import WorkerAnswer
 class PoolLimits:
     """How many workers and how long; times in seconds. `min` above `max` counts as `max`.
 
-    `pause_after` is None where idle workers are left running.
+    `pause_after` is None where idle workers are left running. `reserved`: `max` is the function's own, not
+    the gateway's default.
     """
 
     min: int = 0
@@ -26,6 +27,7 @@ class PoolLimits:
     acquire_timeout: float = 10.0
     queue: int = 100
     pause_after: float | None = None
+    reserved: bool = False
 
 
 class Channel(Protocol):
