@@ -29,6 +29,7 @@ def main() -> int:
             ["bench_images.py", *artifactctl],
             ["bench_agent.py"],
             ["bench_gateway.py"],
+            ["bench_box.py"],
         ]
         failed = [run[0] for run in runs if not measure(run)]
     if failed:
