@@ -81,7 +81,7 @@ def test_the_kind_of_api_follows_from_the_payload(body: str, kind: str) -> None:
     assert (found.api_type, found.stage, found.auth, found.cors) == (kind, "", None, None)
 
 
-@pytest.mark.parametrize("kind", ["none", "api_key", "jwt"])
+@pytest.mark.parametrize("kind", ["none", "api_key", "jwt", "closed"])
 def test_a_guard_needs_no_more_than_its_type(kind: str) -> None:
     assert route(f"auth: {{type: {kind}}}").auth == RouteAuth(kind)
 
@@ -89,9 +89,9 @@ def test_a_guard_needs_no_more_than_its_type(kind: str) -> None:
 def test_a_guard_that_is_unfinished_or_misspelt_never_opens_a_route() -> None:
     assert problems_of(route, "auth: ") == ["routes[0].auth: a mapping with a type | nothing"]
     assert problems_of(route, "auth: none") == ["routes[0].auth: a mapping with a type | 'none'"]
-    assert problems_of(route, "auth: {}") == ["routes[0].auth.type: none, api_key or jwt | nothing"]
+    assert problems_of(route, "auth: {}") == ["routes[0].auth.type: none, api_key, jwt or closed | nothing"]
     assert problems_of(route, "auth: {type: JWT}") == [
-        "routes[0].auth.type: none, api_key or jwt | 'JWT'",
+        "routes[0].auth.type: none, api_key, jwt or closed | 'JWT'",
     ]
     assert problems_of(route, "auth: {type: jwt, audiences: [a]}") == [
         "routes[0].auth.audiences: one of type, issuer, audience, scopes | an unknown key"
@@ -99,6 +99,16 @@ def test_a_guard_that_is_unfinished_or_misspelt_never_opens_a_route() -> None:
     assert problems_of(route, "auth: {type: jwt, scopes: read}") == ["routes[0].auth.scopes: a list | 'read'"]
     assert problems_of(route, "auth: {type: api_key, scopes: [a]}") == [
         "routes[0].auth.scopes: nothing, as only jwt has it | a list"
+    ]
+    for key in ("issuer", "audience", "scopes"):  # nothing asked for opens more than what was meant
+        assert problems_of(route, f"auth: {{type: jwt, {key}: }}") == [
+            f"routes[0].auth.{key}: a value, or no such line | nothing"
+        ]
+    assert problems_of(route, "auth: {type: }") == [
+        "routes[0].auth.type: a value, or no such line | nothing",
+    ]
+    assert problems_of(function, "function_url: {auth_type: }") == [
+        "functions.f.function_url.auth_type: a value, or no such line | nothing"
     ]
     assert problems_of(function, "function_url: {auth: AWS_IAM}") == [
         "functions.f.function_url.auth: one of auth_type, invoke_mode, cors | an unknown key"

@@ -1,7 +1,8 @@
 """Readers of the sections of a function and a route: scaling, events, URL, access, CORS (contract §9).
 
-What guards a function is read more strictly than the rest: a key that `auth` or `function_url` doesn't
-have is an error and not a remark, as a misspelt one would leave open what was meant to be closed.
+What guards a function is read more strictly than the rest: in `auth` and `function_url`, a key that they
+don't have and one without a value are errors, as a misspelt or unfinished line would leave open what was
+meant to be closed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from artifact_contract.paths import parse_segment
 # the form of an IANA name; whether there is such a zone is found out by whoever has the zones
 TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,31}){0,2}")
 SCHEDULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_AUTH_TYPES = "none, api_key, jwt or closed"
 _LAMBDA_ARN = re.compile(
     r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:(?P<name>[^:/\\]+)(?::[A-Za-z0-9$_-]+)?"
 )
@@ -112,7 +114,7 @@ def route_auth(check: Check, node: Node, path: FieldPath, key: str) -> RouteAuth
         return None
     values = _closed_fields(check, node, full, _AUTH_FIELDS)
     if "type" not in values:
-        check.missing((*full, "type"), "none, api_key or jwt")
+        check.missing((*full, "type"), _AUTH_TYPES)
         return None
     if values["type"] != "jwt":
         for name in values.keys() - {"type"}:
@@ -129,6 +131,9 @@ def _closed_fields(
     check: Check, node: Node, path: FieldPath, readers: Mapping[str, FieldReader]
 ) -> dict[str, Any]:
     values = read_fields(check, node, path, readers)
+    for name, item in node.items.items() if isinstance(node, MappingNode) else ():
+        if isinstance(item, Scalar) and not as_text(item):
+            check.missing((*path, name), "a value, or no such line")
     for name in values.pop("extra", ()):
         check.report((*path, name), f"one of {', '.join(readers)}", "an unknown key")
     return values
@@ -183,7 +188,7 @@ _CORS_FIELDS: Mapping[str, FieldReader] = {
     "max_age": whole,
 }
 _AUTH_FIELDS: Mapping[str, FieldReader] = {
-    "type": one_of("none", "api_key", "jwt"),
+    "type": one_of("none", "api_key", "jwt", "closed"),
     "issuer": text,
     "audience": text_list,
     "scopes": text_list,

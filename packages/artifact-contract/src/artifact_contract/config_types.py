@@ -118,7 +118,7 @@ class FunctionsConfig:
 
 @frozen
 class RouteAuth:
-    """Who may call a route: `type` is `none`, `api_key` or `jwt`; the rest is of `jwt`.
+    """Who may call a route: `type` is `none`, `api_key`, `jwt` or `closed` (nobody); the rest is of `jwt`.
 
     Without an issuer the box's own tokens are meant; an empty `audience` or `scopes` asks for none.
     """

@@ -1,4 +1,4 @@
-"""A guard of AWS is one of the box, or the route is left out; none is open that wasn't on AWS."""
+"""A guard of AWS is one of the box, or the route is closed; none is open that wasn't on AWS."""
 
 import json
 import textwrap
@@ -45,6 +45,7 @@ def lost(losses, template):
     return [it for it in losses(template) if "its type isn't supported" not in it]
 
 
+CLOSED = RouteAuth("closed")
 KEY = "Auth: {ApiKeyRequired: true}"
 
 
@@ -112,6 +113,7 @@ Auth:
     [
         ("", RouteAuth("jwt", "https://issuer/", ("a", "b"), ("read",))),
         ("{AuthorizationScopes: [x, y]}", RouteAuth("jwt", "https://issuer/", ("a", "b"), ("x", "y"))),
+        ("{AuthorizationScopes: []}", RouteAuth("jwt", "https://issuer/", ("a", "b"), ("read",))),
         ("{Authorizer: Other}", RouteAuth("jwt", "https://other/", ("c",))),
         ("{Authorizer: NONE}", None),
     ],
@@ -167,11 +169,11 @@ def test_an_issuer_that_is_not_known_becomes_the_box(build, losses):
         ),
     ],
 )
-def test_a_route_whose_guard_a_box_does_not_have_is_left_out(build, losses, template, why):
-    assert routes(build, template) == ()
+def test_a_route_whose_guard_a_box_does_not_have_is_closed(build, losses, template, why):
+    assert [it.auth for it in routes(build, template)] == [CLOSED]
     said = [it for it in lost(losses, template) if it.startswith("F: ")]
     assert len(said) == 1
-    assert said[0].startswith(f"F: event E: the route GET /a is left out: {why}")
+    assert said[0].startswith(f"F: event E: the route GET /a is closed to everybody: {why}")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_guard_that_is_wrong_is_refused(problems, template, message):
 
 
 @pytest.mark.parametrize(
-    ("document", "left_out"),
+    ("document", "closed"),
     [
         ("{paths: {/a: {get: {security: [{api_key: []}]}}}}", True),
         ("{components: {securitySchemes: {k: {type: apiKey}}}}", True),
@@ -201,11 +203,11 @@ def test_a_guard_that_is_wrong_is_refused(problems, template, message):
         ("{Fn::Transform: {Name: AWS::Include, Parameters: {Location: s3://b/k}}}", False),
     ],
 )
-def test_guards_in_an_openapi_document_leave_its_routes_out(build, losses, document, left_out):
+def test_guards_in_an_openapi_document_close_its_routes(build, losses, document, closed):
     template = rest(f"DefinitionBody: {document}")
-    assert (routes(build, template) == ()) == left_out
-    said = "F: event E: the route GET /a is left out: its API's OpenAPI document names guards"
-    assert any(it.startswith(said) for it in lost(losses, template)) == left_out
+    assert routes(build, template)[0].auth == (CLOSED if closed else None)
+    said = "F: event E: the route GET /a is closed to everybody: its API's OpenAPI document names guards"
+    assert any(it.startswith(said) for it in lost(losses, template)) == closed
     document = "Api: its OpenAPI document, and its guards: only the events of functions make routes"
     assert document in lost(losses, template)
 
@@ -276,6 +278,17 @@ Resources:
         H:
           Type: HttpApi
           Properties: {Path: /h, Method: get, ApiId: !Ref Http, Auth: {AuthorizationScopes: [w]}}
+        I:
+          Type: HttpApi
+          Properties: {Path: /h, Method: put, ApiId: !Ref Http, Auth: {AuthorizationScopes: []}}
+        J: {Type: HttpApi, Properties: {Path: /h, Method: options, ApiId: !Ref Http}}
+        K:
+          Type: Api
+          Properties:
+            Path: /d
+            Method: get
+            RestApiId: !Ref Api
+            Auth: {Authorizer: P, ApiKeyRequired: false, AuthorizationScopes: []}
 """
 
 
@@ -291,7 +304,7 @@ def test_guards_and_methods_of_preflights_are_those_that_sam_makes(build, monkey
     guards, preflights = {}, {}
     for path, methods in [item for body in bodies for item in body["paths"].items()]:
         for method, said in methods.items():
-            if method == "options":
+            if method == "options" and "responses" in said["x-amazon-apigateway-integration"]:
                 answer = said["x-amazon-apigateway-integration"]["responses"]["default"]
                 name = "method.response.header.Access-Control-Allow-Methods"
                 preflights[path] = tuple(answer["responseParameters"][name].strip("'").split(","))

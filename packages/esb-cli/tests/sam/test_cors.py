@@ -77,6 +77,7 @@ def test_an_http_api_and_a_function_url_have_lists(build):
 
 def test_nothing_is_no_cors(build):
     assert cors_of(build, rest="~", http="{}", url="{}") == ([None] * 4, None)
+    assert cors_of(build, http="{AllowOrigins: null}", url="{AllowOrigins: [~]}") == ([None] * 4, None)
 
 
 @pytest.mark.parametrize(

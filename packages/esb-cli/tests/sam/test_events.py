@@ -257,7 +257,7 @@ def test_a_route_of_an_api_that_is_elsewhere_is_a_finding(losses, api, found):
             ", Auth: {UsagePlan: {CreateUsagePlan: PER_API}}",
             "its usage plan, with its throttling and quotas",
         ),
-        (", Policy: {}", "its resource policy: its routes are left out"),
+        (", Policy: {}", "its resource policy: its routes are closed"),
         (", Domain: {DomainName: x}", "its domain name"),
         (", Colour: x", "the property Colour, which isn't supported"),
     ],

@@ -99,6 +99,17 @@ async def test_an_api_key_opens_a_rest_route_and_is_in_its_event(guarded, agent)
     assert (identity["apiKey"], identity["apiKeyId"]) == ("another-api-key", "other")
 
 
+async def test_a_closed_route_opens_for_nobody_and_no_wider_route_takes_its_requests(guarded, agent):
+    routes = [route({"type": "closed"}, "/admin"), {"path": "/{proxy+}", "method": "ANY", "function": "f"}]
+    async with guarded(*routes) as box:
+        for headers in ({}, {"x-api-key": "the-api-key"}, bearer()):
+            answer = await box.client.get("/admin", headers=headers)
+            assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+        assert agent.seen == []
+        await box.client.get("/other")
+    assert [seen.event["path"] for seen in agent.seen] == ["/other"]
+
+
 async def test_a_token_of_the_box_opens_an_http_route_and_its_claims_are_in_the_event(guarded, agent):
     async with guarded(route({"type": "jwt"}, **HTTP)) as box:
         missing = await box.client.get("/a")

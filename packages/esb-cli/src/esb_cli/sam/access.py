@@ -1,7 +1,8 @@
 """Who may call a route: the authorizers of its API and what its event says, as a guard that a box has.
 
-A route whose guard a box doesn't have is left out, with a finding: it never becomes an open one. Where AWS
-asks for a token of a user pool that a box can't know, a box asks for one of its own.
+A route whose guard a box doesn't have is closed to everybody, with a finding: it never becomes an open one,
+and no wider route takes its requests. Where AWS asks for a token of a user pool that a box can't know, a box
+asks for one of its own.
 """
 
 from collections.abc import Mapping as AnyMapping
@@ -134,19 +135,22 @@ def _texts(props: Properties, name: str) -> tuple[str, ...] | str:
     return tuple(found)
 
 
-def guard_of(event: Properties, access: ApiAccess, *, http: bool) -> Guard:
+def guard_of(event: Properties, access: ApiAccess, method: str, *, http: bool) -> Guard:
     """What guards the route of an event: what the event itself says, else what its API does."""
     own = event.child("Auth")
+    default = "" if http and method == "OPTIONS" else access.default  # SAM leaves preflights open
     if own is None:
-        return _guard(event, access, access.default, None, needs_key=access.needs_key)
+        return _guard(event, access, default, None, needs_key=access.needs_key)
     authorizer = own.text("Authorizer")
     scopes = _texts(own, "AuthorizationScopes") if "AuthorizationScopes" in own else None
+    if http and scopes == ():
+        scopes = None  # an empty list takes the authorizer's, unlike in a REST API
     needs_key = not http and own.flag("ApiKeyRequired", default=access.needs_key)
     if "ResourcePolicy" in own:
         own.skip("ResourcePolicy")
         access = evolve(access, refused=_POLICY)
     own.finish("HttpApi event Auth" if http else "Api event Auth")
-    name = authorizer.text if authorizer is not None else access.default
+    name = authorizer.text if authorizer is not None else default
     return _guard(event, access, name, scopes, needs_key=needs_key)
 
 

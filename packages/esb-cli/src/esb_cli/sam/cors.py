@@ -95,9 +95,11 @@ def _words(props: Properties, name: str, value: Value | None) -> tuple[str, ...]
     """The words of a list, or of a text with commas, with or without the quotes that REST APIs need."""
     found: list[str] = []
     for item in value.items if isinstance(value, Items) else (value,):
+        if item is None or is_nothing(item):
+            continue  # a null is no origin of that name
         if isinstance(item, Text):
             found += [it for word in _unquoted(item).split(",") if (it := word.strip())]
-        elif item is not None:
+        else:
             props.wrong(name, "text, or a list of texts", describe(item), at=item)
     for word in found:
         if not CORS_WORD.fullmatch(word):

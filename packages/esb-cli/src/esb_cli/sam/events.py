@@ -4,6 +4,7 @@ import json
 import re
 
 from artifact_contract.config_sections import SCHEDULE_NAME, TIME_ZONE
+from artifact_contract.config_types import RouteAuth
 from artifact_contract.nodes import quote
 from attrs import define, field
 
@@ -80,15 +81,16 @@ def _route(kind: str, event: Properties, book: RouteBook) -> RouteSpec | None:
     name = _api(event, "ApiId" if http else "RestApiId", kind)
     version = _payload_version(event) if http else "1.0"
     api = None if name is None else book.api(name)
-    guard = Guard() if api is None else guard_of(event, api.access, http=http)
-    event.skip("Auth")
     path, method = _address(event, http=http)
+    guard = Guard() if api is None else guard_of(event, api.access, method, http=http)
+    event.skip("Auth")
     if name is None or api is None or not path:
         return None
+    auth = guard.auth
     if guard.refused:
-        event.lose(f"the route {method} {path} is left out: {guard.refused}", event.at("Auth"))
-        return None
-    route = RouteSpec(path, method, version, "http" if http else "rest", api.stage, guard.auth, api.cors)
+        event.lose(f"the route {method} {path} is closed to everybody: {guard.refused}", event.at("Auth"))
+        auth = RouteAuth("closed")
+    route = RouteSpec(path, method, version, "http" if http else "rest", api.stage, auth, api.cors)
     return route if book.claim(route, name, event) else None
 
 

@@ -56,7 +56,7 @@ _API_LOST = {
     "MinimumCompressionSize": "the compression of answers",
     "ApiKeySourceType": "its API keys",
     "Mode": "its import mode",
-    "Policy": "its resource policy: its routes are left out",
+    "Policy": "its resource policy: its routes are closed",
     "SecurityPolicy": "its TLS policy",
 }
 _HTTP_API_LOST = {
@@ -156,7 +156,7 @@ RULES: dict[str, Rules] = {
     "Api Auth": Rules(
         frozenset({"AddApiKeyRequiredToCorsPreflight", "AddDefaultAuthorizerToCorsPreflight", "InvokeRole"}),
         {
-            "ResourcePolicy": "its resource policy: its routes are left out",
+            "ResourcePolicy": "its resource policy: its routes are closed",
             "UsagePlan": "its usage plan, with its throttling and quotas",
         },
     ),

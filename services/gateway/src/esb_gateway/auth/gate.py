@@ -76,6 +76,8 @@ class Gate:
             return Caller(claims=verified.claims, scopes=verified.scopes)
         if auth.type == "none":
             return NOBODY
+        if auth.type == "closed":
+            raise ForbiddenError("the route is closed to everybody")
         raise ForbiddenError(f"the gateway knows no auth type {auth.type}")
 
     def api_key(self, headers: dict[bytes, bytes]) -> ApiKey | None:
