@@ -163,6 +163,7 @@ def test_an_issuer_that_is_not_known_becomes_the_box(build, losses):
         (rest("Auth: {ResourcePolicy: {IpRangeBlacklist: [1.2.3.4]}}"), "a box has no resource policies"),
         (rest("", "{ResourcePolicy: {CustomStatements: []}}"), "a box has no resource policies"),
         (http(jwt("https://i", "[!Ref Client]")), "its audience isn't known (Client is "),
+        (http(jwt("https://i", "[]")), "its authorizer names no audience"),
         (
             http(JWT, "{AuthorizationScopes: [!Ref Client]}"),
             "its AuthorizationScopes isn't known (Client is ",
@@ -179,8 +180,16 @@ def test_a_route_whose_guard_a_box_does_not_have_is_closed(build, losses, templa
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (rest("", "{Authorizer: Gone}"), "Auth: expected an authorizer of the route's API, found 'Gone'"),
-        (rest("Auth: {DefaultAuthorizer: Gone}"), "expected an authorizer of the route's API, found 'Gone'"),
+        (
+            rest("", "{Authorizer: Gone}"),
+            "t.yaml:17:100: Resources.F.Properties.Events.E.Properties.Auth.Authorizer: "
+            "expected an authorizer of the route's API, found 'Gone'",
+        ),
+        (
+            rest("Auth: {DefaultAuthorizer: Gone}"),
+            "t.yaml:9:33: Resources.Api.Properties.Auth.DefaultAuthorizer: "
+            "expected one of its Authorizers, found 'Gone'",
+        ),
         (rest("Auth: [a]"), "Api.Properties.Auth: expected a mapping, found a list"),
         (rest("Auth: !ImportValue x"), "Auth: expected a mapping, known when rendering"),
         (rest("", "open"), "Auth: expected a mapping, found 'open'"),

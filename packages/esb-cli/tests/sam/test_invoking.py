@@ -105,6 +105,7 @@ def test_what_becomes_of_events_elsewhere_is_a_finding(build, losses, config, lo
     [
         ("MaximumEventAgeInSeconds: 59", "expected a whole number from 60 to 21600 seconds, found '59'"),
         ("MaximumRetryAttempts: 3", "expected a whole number from 0 to 2, found '3'"),
+        (LAMBDA % "late", "OnFailure.Destination: expected the ARN of a function, found 'late'"),
         (LAMBDA % "a/b", "OnFailure.Destination: expected the ARN of a function, found 'a/b'"),
         ("DestinationConfig: {OnFailure: {Type: Lambda}}", "expected the ARN of a function, found nothing"),
     ],

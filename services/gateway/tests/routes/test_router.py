@@ -90,6 +90,15 @@ def test_rest_routes_take_a_trailing_slash_and_http_api_routes_do_not():
     assert found(router("GET /a/{proxy+}"), "GET", "/a/b/") == ("GET /a/{proxy+}", {"proxy": "b/"})
 
 
+def test_a_slash_at_the_end_leads_no_rest_request_past_its_route():
+    table = router("ANY /{proxy+}", "GET /admin", "GET /users/{id}", "GET /b/")
+    for path in ("/admin", "/users/{id}", "/b/"):
+        assert found(table, "GET", f"{path.rstrip('/')}/")[0] == f"GET {path}"
+    assert found(table, "GET", "/other/") == ("ANY /{proxy+}", {"proxy": "other/"})
+    http = router("ANY /{proxy+}", "GET /admin", version="2.0")
+    assert found(http, "GET", "/admin/") == ("ANY /{proxy+}", {"proxy": "admin/"})
+
+
 def test_parameters_of_different_names_can_stand_at_one_place():
     table = router("GET /a/{x}/one", "GET /a/{y}/two")
     assert found(table, "GET", "/a/1/one") == ("GET /a/{x}/one", {"x": "1"})

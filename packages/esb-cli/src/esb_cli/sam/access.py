@@ -19,6 +19,7 @@ __all__ = ["ApiAccess", "Guard", "guard_of", "read_access"]
 _HEADER = "$request.header.authorization"
 _POLICY = "a box has no resource policies"
 _DOCUMENT = "its API's OpenAPI document names guards, which a box doesn't read"
+_NAMED_BY_AWS = ("NONE", "AWS_IAM")
 _IN_DOCUMENTS = frozenset(
     ("security", "securityDefinitions", "securitySchemes", "x-amazon-apigateway-policy")
 )
@@ -59,6 +60,9 @@ def read_access(api: Properties, *, http: bool) -> ApiAccess:
         if authorizer is not None:
             authorizers[name] = _http_authorizer(authorizer) if http else _rest_authorizer(authorizer)
     default = auth.text("DefaultAuthorizer")
+    if default is not None and default.text not in (*authorizers, *_NAMED_BY_AWS):
+        auth.wrong("DefaultAuthorizer", "one of its Authorizers", quote(default.text), at=default)
+        refused = "its authorizer is wrong"
     needs_key = not http and auth.flag("ApiKeyRequired", default=False)
     auth.finish("HttpApi Auth" if http else "Api Auth")
     return ApiAccess(authorizers, default.text if default else "", needs_key, refused)
@@ -110,8 +114,10 @@ def _jwt(jwt: Properties, scopes: tuple[str, ...] | str) -> Guard:
     if not isinstance(issuer, Text) or not issuer.text:
         jwt.wrong("issuer", "the URL of an issuer", describe(issuer), at=issuer)
         return Guard(refused="its issuer is wrong")
-    if isinstance(audience, str):  # without it, tokens for other clients of the issuer would open the route
+    if isinstance(audience, str):
         return Guard(refused=audience)
+    if not audience:  # tokens for other clients of the issuer would open the route
+        return Guard(refused="its authorizer names no audience")
     return Guard(RouteAuth("jwt", issuer.text, audience, scopes))
 
 
@@ -150,6 +156,9 @@ def guard_of(event: Properties, access: ApiAccess, method: str, *, http: bool) -
         own.skip("ResourcePolicy")
         access = evolve(access, refused=_POLICY)
     own.finish("HttpApi event Auth" if http else "Api event Auth")
+    if authorizer is not None and authorizer.text not in (*access.authorizers, *_NAMED_BY_AWS):
+        own.wrong("Authorizer", "an authorizer of the route's API", quote(authorizer.text), at=authorizer)
+        return Guard(refused="its authorizer is wrong")
     name = authorizer.text if authorizer is not None else default
     return _guard(event, access, name, scopes, needs_key=needs_key)
 
@@ -162,12 +171,7 @@ def _guard(
         return Guard(refused=refused)
     if name in {"", "NONE"}:
         return Guard(RouteAuth("api_key") if needs_key else None)
-    found = access.authorizers.get(name)
-    if found is None and name == "AWS_IAM":
-        return Guard(refused="a box has no IAM")
-    if found is None:
-        event.wrong("Auth", "an authorizer of the route's API", quote(name))
-        return Guard(refused="its authorizer is wrong")
+    found = access.authorizers.get(name, Guard(refused="a box has no IAM"))
     if found.auth is None:
         return found
     if needs_key:

@@ -61,8 +61,8 @@ def _on_failure(config: Properties) -> str:
     value = failure.value("Destination")
     if sort is not None and sort.text != "Lambda":
         config.lose(f"its on-failure destination of type {sort.text}: {_STORE}", sort)
-    elif isinstance(value, Text) and function_of(value.text) is not None:
-        return function_of(value.text) or ""
+    elif isinstance(value, Text) and value.text.startswith("arn:") and (name := function_of(value.text)):
+        return name
     elif isinstance(value, Unknown):
         if not value.reported:
             config.lose(f"its on-failure destination: {_STORE} ({value.reason})", value)

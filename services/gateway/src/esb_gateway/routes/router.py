@@ -11,7 +11,8 @@ there, unless it has one of its own.
 
 Paths are matched as they were sent: cut at the slashes first, then each segment percent-decoded, so `%2F`
 stays inside its segment. `{param}` needs a segment that is not empty, `{proxy+}` at least one of them. REST
-routes also take one trailing slash; HTTP API routes don't.
+routes also take one trailing slash, before any `{proxy+}` does: what guards `/admin` guards `/admin/` too.
+HTTP API routes don't.
 
     /orders/{id}   GET /orders/a%2Fb   ->  id = "a/b"
 """
@@ -147,10 +148,12 @@ class Router:
                 return found
         segments = _segments(raw_path)
         match = self._search(method, segments)
-        if match is None and len(segments) > 1 and segments[-1] == "":
-            match = self._search(method, segments[:-1])
-            if match is not None and match.route.api_type != REST_API:
-                match = None
+        wide = match is None or match.route.path.endswith("+}")
+        if wide and len(segments) > 1 and segments[-1] == "":
+            cut = self._search(method, segments[:-1])
+            same = cut is not None and match is not None and cut.route == match.route
+            if cut is not None and not same and cut.route.api_type == REST_API:
+                match = cut
         if match is None and self._default is not None:
             return Match(self._default.route, {})
         return match
