@@ -190,7 +190,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         invoke=gate.lambda_api(LambdaApi(front, events)),
         routes=ApiRoutes(front, identity, config.trusted_proxies, gate),
         urls=FunctionUrls(front, identity, config.trusted_proxies, gate),
-        dead_letters=gate.guarded(DeadLettersApi(events, deps.log)),
+        dead_letters=gate.guarded(DeadLettersApi(events.dead_letters, deps.log)),
         own={
             config.box.login_path: LoginEndpoint(
                 deps.credentials, front, gate.api_key, config.trusted_proxies

@@ -19,7 +19,8 @@ import uvloop
 
 from esb_gateway.access_log import Log
 from esb_gateway.app import Deps, create_app
-from esb_gateway.async_invoke.event_store import EventStore, StoreError, open_store
+from esb_gateway.async_invoke.event_database import StoreError
+from esb_gateway.async_invoke.event_store import EventStore, open_store
 from esb_gateway.auth.command import run_command
 from esb_gateway.auth.credential_store import CredentialStore
 from esb_gateway.auth.credentials_file import CredentialsError, load_or_create

@@ -1,6 +1,6 @@
 import pytest
 from esb_gateway.async_invoke.delivery import Delivery
-from esb_gateway.async_invoke.event_store import StoredEvent
+from esb_gateway.async_invoke.event_rows import StoredEvent
 from esb_gateway.async_invoke.failures import Rules
 from esb_gateway.clock import Clock
 from esb_gateway.deployment import Box, Deployment, Served

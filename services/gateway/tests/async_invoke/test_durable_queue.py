@@ -8,7 +8,8 @@ import pytest
 from attrs import define, field
 from esb_gateway.async_invoke.durable_queue import DurableEventQueue
 from esb_gateway.async_invoke.event_queue import QueuedEvent
-from esb_gateway.async_invoke.event_store import StoredEvent, open_store
+from esb_gateway.async_invoke.event_rows import StoredEvent
+from esb_gateway.async_invoke.event_store import open_store
 from esb_gateway.async_invoke.failures import Rules
 from esb_gateway.background import Background
 from esb_gateway.errors import InfrastructureError, ThrottledError
@@ -78,7 +79,7 @@ class Box:
         await self.queue._writer.do(lambda store: None)
 
     async def dead(self) -> list[tuple[str, str, int]]:
-        letters = await self.queue._writer.do(lambda store: store.dead_letters(0, 100, None))
+        letters = await self.queue._writer.do(lambda store: store.graveyard.letters(0, 100, None))
         return [(letter.request_id, letter.condition, letter.attempts) for letter in letters]
 
 
@@ -310,7 +311,7 @@ async def test_records_that_fail_or_have_nowhere_to_go_are_buried(start):
 
 
 async def test_a_disk_that_takes_nothing_fails_accepts_and_loses_no_result(start, log, helpers, monkeypatch):
-    monkeypatch.setattr("esb_gateway.async_invoke.durable_queue._STORE_PAUSE", 0.0)
+    monkeypatch.setattr("esb_gateway.async_invoke.sure_writes._STORE_PAUSE", 0.0)
     async with start(FakeRunner(always_fail)) as box:
         db = box.queue._store._db
         box.runner.own_rules["f"] = Rules(max_retries=0)
@@ -327,6 +328,74 @@ async def test_a_disk_that_takes_nothing_fails_accepts_and_loses_no_result(start
         await box.settled()
         assert await box.dead() == [("1", "RetriesExhausted", 1)]
         assert box.stats.event_store_failures >= 2
+
+
+async def test_what_is_written_late_does_not_undo_what_was_written_since(start, helpers, monkeypatch):
+    """The first failure can't be written, the second can; the first, done again, says what holds by then."""
+    monkeypatch.setattr("esb_gateway.async_invoke.sure_writes._STORE_PAUSE", 0.05)
+    async with start(FakeRunner(always_fail, widths={"f": 0})) as box:
+        await box.put(1)
+        box.queue._store._db.execute("PRAGMA query_only = ON")
+        box.queue.keep_schedules({"old": 1.0})
+        box.runner.widths["f"] = 1
+        box.queue.look_again()
+        await helpers.eventually(lambda: box.stats.event_store_failures >= 2)
+        box.queue._store._db.execute("PRAGMA query_only = OFF")
+        box.queue.keep_schedules({"new": 2.0})
+        await box.after(60)
+        await asyncio.sleep(0.1)
+        ((seq, attempts),) = box.queue._store._db.execute("SELECT seq, attempts FROM events")
+        assert (seq, attempts) == (1, 2)
+        assert box.queue._store.schedules() == {"new": 2.0}
+
+
+async def test_thousands_that_wait_for_the_disk_complain_once(start, log, helpers):
+    async with start(FakeRunner(always_fail, widths={"f": 50})) as box:
+        box.runner.widths["f"] = 0
+        for number in range(50):
+            await box.put(number)
+        box.queue._store._db.execute("PRAGMA query_only = ON")
+        box.runner.widths["f"] = 50
+        box.queue.look_again()
+        await helpers.eventually(lambda: box.stats.event_store_failures >= 50)
+        box.queue._store._db.execute("PRAGMA query_only = OFF")
+        assert log.events().count("events not written") == 1
+
+
+async def test_a_bug_in_giving_up_is_no_endless_loop(start, log):
+    class Nameless(FakeRunner):
+        def arn(self, function: str) -> str:
+            raise KeyError(function)
+
+    runner = Nameless(always_fail, own_rules={"f": Rules(max_age=60.0, on_failure="g")})
+    async with start(runner) as box:
+        await box.put(1)
+        await box.settled()
+        await box.after(61)
+        before = log.events().count("event set back")
+        for _ in range(5):
+            await box.after(0.01)
+        assert log.events().count("event set back") == before == 1
+        assert box.queue.pending == 1
+
+
+async def test_what_comes_after_the_stop_is_refused_and_takes_no_room(start):
+    async with start(limit=1) as box:
+        await box.queue.drain(0.0)
+        for _ in range(3):
+            with pytest.raises(InfrastructureError, match="could not be stored"):
+                await box.put(1)
+
+
+async def test_a_retry_is_on_time_however_long_the_loop_meant_to_sleep(start):
+    async def away(event: StoredEvent, body: bytes) -> Answer:
+        raise InfrastructureError("agent away")
+
+    async with start(FakeRunner(away)) as box:
+        sleeping = asyncio.create_task(box.queue.step())
+        await asyncio.sleep(0)
+        await box.put(1)
+        await asyncio.wait_for(sleeping, 2)
 
 
 async def test_a_clock_set_back_neither_hurries_nor_holds_up_a_retry(start):
@@ -361,16 +430,16 @@ async def test_a_replay_of_all_takes_what_there_is_room_for_and_nothing_twice(st
     async with start(FakeRunner(always_fail, own_rules={"f": Rules(max_retries=0)}), 200, 1000) as box:
         await bury_all(box, 130)
         # Each dies again while the others are replayed: those are left alone.
-        assert await box.queue.replay(None) == 130
+        assert await box.queue.dead_letters.replay_all() == 130
         await box.settled()
         assert len(box.runner.ran) == 260
         assert box.stats.events_replayed == 130
         box.runner.widths["f"] = 0
         for number in range(90):
             await box.put(number)
-        assert await box.queue.replay(None) == 110
+        assert await box.queue.dead_letters.replay_all() == 110
         assert box.queue.pending == 200
         with pytest.raises(ThrottledError):
-            await box.queue.replay(None)
+            await box.queue.dead_letters.replay_all()
         with pytest.raises(ThrottledError):
-            await box.queue.replay("1")
+            await box.queue.dead_letters.replay("1")

@@ -1,5 +1,5 @@
 from esb_gateway.async_invoke.event_lines import Entry, EventLines
-from esb_gateway.async_invoke.event_store import StoredEvent
+from esb_gateway.async_invoke.event_rows import StoredEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +29,15 @@ def test_bodies_beyond_the_room_are_left_on_the_disk(monkeypatch):
     again = entry(3, body=b"z")
     lines.enter(again, 0.0)
     assert again.body == b"z"
+
+
+def test_one_that_is_too_old_is_found_behind_younger_ones():
+    lines = EventLines()
+    for born in (50.0, 10.0, 60.0):
+        lines.enter(Entry(entry(int(born)).event, born, 0.0), 0.0)
+    assert lines.take_older("f", 20.0).born == 10.0
+    assert lines.take_older("f", 20.0) is None
+    assert [lines.take("f", 9).born for _ in range(2)] == [50.0, 60.0]
 
 
 acts = st.one_of(
@@ -64,8 +73,7 @@ def test_no_event_is_lost_or_run_twice_at_once_whatever_happens(story):
                 lines.leave(one)
                 alive.discard(one.event.seq)
             else:
-                one.due = now + number
-                lines.put_off(one)
+                lines.put_off(one, now + number)
             lines.end(function)
     assert len(lines) == len(alive)
     lines.release(now + 100)

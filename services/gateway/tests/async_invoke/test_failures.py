@@ -50,6 +50,19 @@ def test_payloads_that_are_hard_to_read_are_carried_all_the_same(body, expected)
     assert record(b"{}", Answer(body, "Unhandled"))["responsePayload"] == expected
 
 
+@pytest.mark.parametrize("depth", [1000, 1024, 1500, 100_000])
+def test_payloads_nested_deeply_are_carried_all_the_same(depth):
+    body = b"[" * depth + b"]" * depth
+    data = destination_record(Call("1", "t", "", body), ARN, TOO_OLD, attempts=0, answer=None, now=0.0)
+    assert body in data
+
+
+def test_numbers_are_carried_digit_by_digit():
+    body = b'{"id": 123456789012345678901234567890, "far": 1e400, "price": 0.10}'
+    data = destination_record(Call("1", "t", "", body), ARN, TOO_OLD, attempts=0, answer=None, now=0.0)
+    assert b'"requestPayload":' + body in data
+
+
 def test_an_answer_too_long_for_an_event_is_left_out():
     assert record(b"{}", Answer(b'"' + b"x" * 1024 * 1024 + b'"', "Unhandled"))["responsePayload"] is None
 

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import resource
 import sqlite3
+import weakref
 
 import pytest
 from esb_gateway.async_invoke.event_queue import QueuedEvent
@@ -67,3 +69,37 @@ async def test_a_full_disk_fails_what_was_asked_for_and_nothing_later(tmp_path):
     again = open_store(tmp_path)
     assert [row.request_id for row in again.load()] == ["1", "3", "4"]
     again.close()
+
+
+async def test_large_events_are_committed_few_at_a_time_and_not_kept(tmp_path):
+    """SQLite copies what it inserts, and a thread that waits keeps what it had in hand."""
+    store, sizes = open_store(tmp_path), []
+    add_all = store.add_all
+
+    def measured(events):
+        sizes.append(sum(len(event.call.body) for event in events))
+        return add_all(events)
+
+    store.add_all = measured
+    writer = StoreWriter(store)
+    events = [event(n, b"x" * 1_000_000) for n in range(60)]
+    watched = weakref.WeakSet(events)
+    await asyncio.gather(*(writer.add(event) for event in events))
+    assert sum(sizes) == 60_000_000
+    assert max(sizes) < 10_000_000
+    events.clear()
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert not watched
+    await writer.close()
+
+
+async def test_the_files_stay_small_under_a_steady_load(tmp_path):
+    writer, largest = StoreWriter(open_store(tmp_path)), 0
+    for _ in range(60):
+        seqs = await asyncio.gather(*(writer.add(event(n, b"x" * 10_000)) for n in range(32)))
+        await writer.do(lambda store, seqs=seqs: store.finish(seqs))
+        largest = max(largest, sum(path.stat().st_size for path in tmp_path.iterdir()))
+    assert largest < 10_000_000  # 19 MB went through
+    await writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["events.db"]

@@ -99,6 +99,8 @@ def test_rates_are_multiples_since_the_epoch(interval, start, expected):
         ("cron(0 0 H * ? *)", "day-of-month"),
         ("cron(*/0 0 1 * ? *)", "minutes: expected 1 to 59"),
         ("cron(- 0 1 * ? *)", "minutes"),
+        pytest.param(f"cron(0 {'9' * 5000} * * ? *)", "hours: expected 0 to 23", id="5000 digits"),
+        pytest.param(f"rate({'9' * 5000} days)", "expected rate", id="5000 digits of a rate"),
     ],
 )
 def test_a_wrong_expression_is_refused_with_its_field(expression, complaint):
@@ -132,6 +134,23 @@ def test_any_text_is_either_a_schedule_or_refused(text):
 )
 def test_clocks_going_forward_skip_times_and_going_back_repeat_none(fields, start, expected):
     assert times(f"cron({fields})", start, timezone="Europe/Berlin") == expected.split(", ")
+
+
+@pytest.mark.parametrize(
+    ("zone", "fields", "start", "expected"),
+    [
+        ("Asia/Kolkata", "0 9 * * ? *", "2026-01-01T00:00:00", "2026-01-01 03:30, 2026-01-02 03:30"),
+        ("Asia/Kathmandu", "0 0 L * ? *", "2026-01-01T00:00:00", "2026-01-30 18:15, 2026-02-27 18:15"),
+        ("Pacific/Kiritimati", "0 0 1 1 ? *", "2026-06-01T00:00:00", "2026-12-31 10:00, 2027-12-31 10:00"),
+        # half an hour is skipped on 2026-10-04 and comes twice on 2026-04-05
+        ("Australia/Lord_Howe", "15 2 * * ? *", "2026-10-02T16:00:00", "2026-10-04 15:15, 2026-10-05 15:15"),
+        ("Australia/Lord_Howe", "45 1 * * ? *", "2026-04-03T16:00:00", "2026-04-04 14:45, 2026-04-05 15:15"),
+        # 30 December 2011 never came
+        ("Pacific/Apia", "0 12 * * ? *", "2011-12-29T00:00:00", "2011-12-29 22:00, 2011-12-30 22:00"),
+    ],
+)
+def test_zones_with_odd_clocks_are_counted_as_they_are(zone, fields, start, expected):
+    assert times(f"cron({fields})", start, 2, zone) == expected.split(", ")
 
 
 def test_an_at_is_due_once_in_its_time_zone():

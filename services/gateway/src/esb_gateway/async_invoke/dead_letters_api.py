@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from esb_gateway.access_log import Log
 from esb_gateway.asgi import respond
+from esb_gateway.async_invoke.dead_letters import DeadLetters
 from esb_gateway.async_invoke.dead_letters_path import DEAD_LETTERS
-from esb_gateway.async_invoke.durable_queue import DurableEventQueue
-from esb_gateway.async_invoke.event_store import DeadLetter
+from esb_gateway.async_invoke.event_rows import DeadLetter
 from esb_gateway.errors import CallError, InvalidParameterError, UnknownOperationError, lambda_error
 
 _MOST_LISTED = 1000
@@ -41,8 +41,8 @@ class _Answer:
 class DeadLettersApi:
     """ASGI endpoint of everything at and below `DEAD_LETTERS`."""
 
-    def __init__(self, events: DurableEventQueue, log: Log) -> None:
-        self._events = events
+    def __init__(self, letters: DeadLetters, log: Log) -> None:
+        self._letters = letters
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,39 +70,43 @@ class DeadLettersApi:
                 limit = _number(query, "limit", 100, 1, _MOST_LISTED)
                 return self._list(_number(query, "marker", 0, 0, _LARGEST_MARKER), limit, function)
             case "POST", ["replay"]:
-                return self._replay(None, function)
+                return self._replay_all(function)
             case "GET", [request_id]:
                 return self._show(request_id)
             case "DELETE", [request_id]:
                 return self._delete(request_id)
             case "POST", [request_id, "replay"]:
-                return self._replay(request_id, None)
+                return self._replay(request_id)
         raise UnknownOperationError(f"No operation on dead letters: {scope['method']} {scope['path']}")
 
     async def _list(self, after: int, limit: int, function: str | None) -> _Answer:
-        letters, total = await self._events.dead_letters(after, limit, function)
+        letters, total = await self._letters.list(after, limit, function)
         more = str(letters[-1].seq) if len(letters) == limit else None
         shown = [_summary(letter) for letter in letters]
         return _Answer(200, {"dead_letters": shown, "next_marker": more, "total": total})
 
     async def _show(self, request_id: str) -> _Answer:
-        letter = await self._events.dead_letter(request_id)
+        letter = await self._letters.find(request_id)
         if letter is None:
             raise _NoSuchLetterError(f"No dead letter {request_id}.")
         secret = {"error": letter.error, "payload": _text(letter.body), "answer": _text(letter.answer)}
         return _Answer(200, {**_summary(letter), **secret})
 
     async def _delete(self, request_id: str) -> _Answer:
-        if not await self._events.forget(request_id):
+        if not await self._letters.forget(request_id):
             raise _NoSuchLetterError(f"No dead letter {request_id}.")
         self._log.info("dead letter deleted", request_id=request_id)
         return _Answer(204)
 
-    async def _replay(self, request_id: str | None, function: str | None) -> _Answer:
-        replayed = await self._events.replay(request_id, function)
-        if request_id is not None and not replayed:
+    async def _replay(self, request_id: str) -> _Answer:
+        if not await self._letters.replay(request_id):
             raise _NoSuchLetterError(f"No dead letter {request_id}.")
-        self._log.info("dead letters replayed", events=replayed, request_id=request_id, function=function)
+        self._log.info("dead letter replayed", request_id=request_id)
+        return _Answer(202, {"replayed": 1})
+
+    async def _replay_all(self, function: str | None) -> _Answer:
+        replayed = await self._letters.replay_all(function)
+        self._log.info("dead letters replayed", events=replayed, function=function)
         return _Answer(202, {"replayed": replayed})
 
 

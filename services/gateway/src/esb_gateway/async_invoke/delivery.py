@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from esb_gateway.async_invoke.event_store import StoredEvent
+from esb_gateway.async_invoke.event_rows import StoredEvent
 from esb_gateway.async_invoke.failures import Rules, rules_of
 from esb_gateway.deployment import Served
 from esb_gateway.errors import UnknownFunctionError

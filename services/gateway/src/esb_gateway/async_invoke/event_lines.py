@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 
 from attrs import define, field
 
-from esb_gateway.async_invoke.event_store import StoredEvent
+from esb_gateway.async_invoke.event_rows import StoredEvent
 
 _BODIES_IN_MEMORY = 16 * 1024 * 1024
 
@@ -74,12 +74,13 @@ class EventLines:
                 entry.body = None
         self._entries[entry.event.seq] = entry
         if entry.due > now:
-            self.put_off(entry)
+            self.put_off(entry, entry.due)
         else:
             self._line(entry).ready.append(entry)
 
-    def put_off(self, entry: Entry) -> None:
+    def put_off(self, entry: Entry, due: float) -> None:
         """Let an event wait until it is due."""
+        entry.due = due
         heappush(self._later, entry)
 
     def leave(self, entry: Entry) -> None:
@@ -104,12 +105,14 @@ class EventLines:
         return line.ready.popleft()
 
     def take_older(self, function: str, born: float) -> Entry | None:
-        """The next of a function's line if it was born before `born`, whoever runs."""
-        line = self._lines.get(function)
-        if line is None or not line.ready or line.ready[0].born >= born:
-            return None
-        line.running += 1
-        return line.ready.popleft()
+        """The first of a function's line that was born before `born`, whoever runs."""
+        line = self._lines.get(function) or _Line()
+        for place, entry in enumerate(line.ready):
+            if entry.born < born:
+                del line.ready[place]
+                line.running += 1
+                return entry
+        return None
 
     def end(self, function: str) -> None:
         """One that was taken runs no more."""

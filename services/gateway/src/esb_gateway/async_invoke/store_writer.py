@@ -19,6 +19,7 @@ from esb_gateway.async_invoke.event_store import EventStore
 
 _T = TypeVar("_T")
 _MOST_AT_ONCE = 256
+_MOST_BYTES = 8 * 1024 * 1024  # SQLite copies what it inserts
 
 
 @frozen
@@ -27,6 +28,11 @@ class _Job:
 
     work: Callable[[EventStore], Any] | QueuedEvent
     future: asyncio.Future[Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes to be inserted."""
+        return len(self.work.call.body) if isinstance(self.work, QueuedEvent) else 0
 
 
 class StoreWriter:
@@ -66,23 +72,27 @@ class StoreWriter:
         self._store.close()
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        while True:
-            first = self._jobs.get()
-            if first is None:
-                return
-            jobs, last = [first], False
-            while len(jobs) < _MOST_AT_ONCE:
-                try:
-                    job = self._jobs.get_nowait()
-                except Empty:
-                    break
-                if job is None:
-                    last = True
-                    break
-                jobs.append(job)
+        last = False
+        while not last:
+            jobs, last = self._next()
             loop.call_soon_threadsafe(_tell, jobs, self._do(jobs))
-            if last:
-                return
+            del jobs  # payloads are not kept while this waits
+
+    def _next(self) -> tuple[list[_Job], bool]:
+        """Wait for work and return all there is, within reason; and whether nothing comes after it."""
+        jobs: list[_Job] = []
+        size = 0
+        job = self._jobs.get()
+        while job is not None:
+            jobs.append(job)
+            size += job.size
+            if len(jobs) == _MOST_AT_ONCE or size >= _MOST_BYTES:
+                return jobs, False
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return jobs, False
+        return jobs, True
 
     def _do(self, jobs: list[_Job]) -> list[Any]:
         """Results, or the exceptions in their place. When one job fails, each is done again on its own."""

@@ -185,6 +185,6 @@ def _expand(
 def _value(name: str, text: str, low: int, high: int, names: dict[str, int] | None = None) -> int:
     if names and text in names:
         return names[text]
-    if text.isascii() and text.isdigit() and low <= int(text) <= high:
+    if text.isascii() and text.isdigit() and len(text) < 5 and low <= int(text) <= high:
         return int(text)
     raise ExpressionError(f"cron: {name}: expected {low} to {high}, found {text!r}")
