@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
@@ -64,6 +65,9 @@ known_paths = st.sampled_from(
 )
 paths = known_paths | wild_paths
 values = st.binary(max_size=80)
+nested = st.integers(min_value=0, max_value=1200).map(
+    lambda deep: b64encode(b'{"custom": %b}' % (b"[" * deep + b"1" + b"]" * deep))
+)
 headers = st.dictionaries(
     st.sampled_from(
         [
@@ -72,6 +76,7 @@ headers = st.dictionaries(
         ]
     ),
     values
+    | nested
     | st.sampled_from([b"Event", b"DryRun", b"RequestResponse", b"Tail", b"None", b"eyJjdXN0b20iOltdfQ=="]),
 )
 queries = st.sampled_from(
