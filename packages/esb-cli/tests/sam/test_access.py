@@ -291,6 +291,12 @@ Resources:
           Type: HttpApi
           Properties: {Path: /h, Method: put, ApiId: !Ref Http, Auth: {AuthorizationScopes: []}}
         J: {Type: HttpApi, Properties: {Path: /h, Method: options, ApiId: !Ref Http}}
+        L:
+          Type: HttpApi
+          Properties: {Path: /g, Method: options, ApiId: !Ref Http, Auth: {AuthorizationScopes: [w]}}
+        M:
+          Type: HttpApi
+          Properties: {Path: /e, Method: options, ApiId: !Ref Http, Auth: {Authorizer: J}}
         K:
           Type: Api
           Properties:

@@ -144,8 +144,8 @@ def _texts(props: Properties, name: str) -> tuple[str, ...] | str:
 def guard_of(event: Properties, access: ApiAccess, method: str, *, http: bool) -> Guard:
     """What guards the route of an event: what the event itself says, else what its API does."""
     own = event.child("Auth")
-    default = "" if http and method == "OPTIONS" else access.default  # SAM leaves preflights open
     if own is None:
+        default = "" if http and method == "OPTIONS" else access.default  # SAM leaves preflights open
         return _guard(event, access, default, None, needs_key=access.needs_key)
     authorizer = own.text("Authorizer")
     scopes = _texts(own, "AuthorizationScopes") if "AuthorizationScopes" in own else None
@@ -159,7 +159,7 @@ def guard_of(event: Properties, access: ApiAccess, method: str, *, http: bool) -
     if authorizer is not None and authorizer.text not in (*access.authorizers, *_NAMED_BY_AWS):
         own.wrong("Authorizer", "an authorizer of the route's API", quote(authorizer.text), at=authorizer)
         return Guard(refused="its authorizer is wrong")
-    name = authorizer.text if authorizer is not None else default
+    name = authorizer.text if authorizer is not None else access.default
     return _guard(event, access, name, scopes, needs_key=needs_key)
 
 
