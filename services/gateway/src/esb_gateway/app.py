@@ -187,7 +187,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         await deps.agent.close()
 
     return Gateway(
-        invoke=gate.lambda_api(LambdaApi(front, events)),
+        invoke=gate.lambda_api(LambdaApi(front, events, config.trusted_proxies)),
         routes=ApiRoutes(front, identity, config.trusted_proxies, gate),
         urls=FunctionUrls(front, identity, config.trusted_proxies, gate),
         dead_letters=gate.guarded(DeadLettersApi(events.dead_letters, deps.log)),

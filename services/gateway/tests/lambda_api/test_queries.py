@@ -4,6 +4,7 @@ import pytest
 from esb_gateway.deployment import Box
 from esb_gateway.errors import InvalidParameterError
 from esb_gateway.lambda_api.queries import marker_after, name_in
+from esb_gateway.routes.client import parse_trusted_proxies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,14 +25,14 @@ FUNCTIONS = {
     },
     "plain": {"image": "plain:1"},
 }
-SECRET = {"PASSWORD": "hunter2"}
+BOX = Box(variables={"PASSWORD": "hunter2"})
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
 
 
 @pytest.fixture
 def described(gateway):
     """A gateway in whose environment the secret stands."""
-    return lambda functions=FUNCTIONS: gateway(functions, box=Box(variables=SECRET))
+    return lambda functions=FUNCTIONS: gateway(functions, box=BOX)
 
 
 async def test_a_configuration_has_what_the_box_knows_in_awss_fields(described):
@@ -98,6 +99,16 @@ async def test_a_function_url_is_told_as_this_client_can_reach_it(described):
         none = await box.client.get("/2021-10-31/functions/plain/url")
         assert none.headers["x-amzn-errortype"] == "ResourceNotFoundException"
         assert (await box.client.get("/2021-10-31/functions/plain/urls")).json() == {"FunctionUrlConfigs": []}
+
+
+async def test_behind_a_trusted_proxy_a_function_url_is_the_proxys(gateway):
+    said = {"x-forwarded-proto": "https", "x-forwarded-host": "api.example"}
+    found = []
+    for networks in ("203.0.113.0/24", "10.0.0.0/8"):
+        async with gateway(FUNCTIONS, box=BOX, trusted_proxies=parse_trusted_proxies(networks)) as box:
+            answer = await box.client.get("/2021-10-31/functions/hello/url", headers=said)
+            found.append(answer.json()["FunctionUrl"])
+    assert found == ["https://api.example/function-urls/hello/", "http://box.local:8080/function-urls/hello/"]
 
 
 async def test_how_events_are_kept_is_told_where_it_is_configured(described):

@@ -15,15 +15,16 @@ from esb_gateway.lambda_api.function_names import ALL_FUNCTIONS, FunctionName
 from esb_gateway.lambda_api.operations import Operations
 from esb_gateway.lambda_api.replies import Reply, error_reply
 from esb_gateway.lambda_api.request import ApiRequest, function_in
+from esb_gateway.routes.client import TrustedProxies
 from esb_gateway.tracing import bare_context, given_trace, parse_client_context
 
 
 class LambdaApi:
     """ASGI endpoint of everything that `is_lambda_api`."""
 
-    def __init__(self, front: Front, events: EventQueue) -> None:
+    def __init__(self, front: Front, events: EventQueue, trusted: TrustedProxies) -> None:
         self._front = front
-        self._operations = Operations(front, events)
+        self._operations = Operations(front, events, trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request and log it."""
@@ -36,8 +37,7 @@ class LambdaApi:
             operation, function = self._operations.find(scope["method"], raw_path(scope))
             named = function_in(function, scope["query_string"]) if function is not None else ALL_FUNCTIONS
             trace, context = self._context(headers, trace)
-            scheme, query = scope["scheme"], scope["query_string"]
-            request = ApiRequest(request_id, trace, context, scheme, query, headers, receive)
+            request = ApiRequest(request_id, trace, context, scope, headers, receive)
             reply = await operation(request, named)
         except CallError as error:
             reply = error_reply(error)

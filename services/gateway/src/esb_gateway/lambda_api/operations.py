@@ -28,6 +28,7 @@ from esb_gateway.lambda_api.queries import Queries
 from esb_gateway.lambda_api.replies import Reply
 from esb_gateway.lambda_api.request import ApiRequest
 from esb_gateway.lambda_api.response_stream import InvokeWithResponseStream
+from esb_gateway.routes.client import TrustedProxies
 
 Operation = Callable[[ApiRequest, FunctionName], Awaitable[Reply]]
 _FUNCTIONS = "/2015-03-31/functions/"
@@ -38,8 +39,8 @@ _OF_FUNCTION = re.compile(r"(/\d{4}-\d\d-\d\d)/functions/([^/]+)(/[a-z-]+)?/?")
 class Operations:
     """The table above."""
 
-    def __init__(self, front: Front, events: EventQueue) -> None:
-        queries = Queries(front)
+    def __init__(self, front: Front, events: EventQueue, trusted: TrustedProxies) -> None:
+        queries = Queries(front, trusted)
         self._invoke = Invoke(front, events)
         self._list = queries.list_functions
         self._table: dict[tuple[str, str, str], Operation] = {

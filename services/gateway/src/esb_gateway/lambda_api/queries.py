@@ -13,6 +13,7 @@ from esb_gateway.lambda_api.function_names import FunctionName
 from esb_gateway.lambda_api.invoke import target_of
 from esb_gateway.lambda_api.replies import Reply, json_reply
 from esb_gateway.lambda_api.request import ApiRequest
+from esb_gateway.routes.client import TrustedProxies
 
 PAGE = 50  # AWS: a page has at most so many, whatever MaxItems says
 _MOST_ITEMS = 10_000
@@ -22,8 +23,9 @@ _MARKER = b"1:"  # a marker of another form, one day, must not be taken for this
 class Queries:
     """Answers from the served generation, which is taken once for each request."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, trusted: TrustedProxies) -> None:
         self._front = front
+        self._trusted = trusted
 
     async def list_functions(self, request: ApiRequest, _named: FunctionName) -> Reply:
         """Return a page of functions, in the order of their names."""
@@ -73,14 +75,14 @@ class Queries:
 
     async def get_url_config(self, request: ApiRequest, named: FunctionName) -> Reply:
         """Return the URL of one function, as this client can reach it."""
-        found = describe.url(self._with(named), named.name, request.origin)
+        found = describe.url(self._with(named), named.name, request.origin(self._trusted))
         if found is None:
             raise UnknownSettingError("The resource you requested does not exist.")
         return json_reply(found)
 
     async def list_url_configs(self, request: ApiRequest, named: FunctionName) -> Reply:
         """Return the URLs of one function: one or none."""
-        found = describe.url(self._with(named), named.name, request.origin)
+        found = describe.url(self._with(named), named.name, request.origin(self._trusted))
         return json_reply({"FunctionUrlConfigs": [found] if found else []})
 
     def _with(self, named: FunctionName) -> Deployment:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from urllib.parse import parse_qs, unquote
 
 from attrs import frozen
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from esb_gateway.asgi import read_body
 from esb_gateway.errors import ConstraintError, InvalidContentError, PayloadTooLargeError
 from esb_gateway.lambda_api.function_names import FunctionName, parse_function_name, with_qualifier
+from esb_gateway.routes.client import TrustedProxies, client_of
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
 
@@ -21,15 +22,14 @@ class ApiRequest:
     request_id: str
     trace: str
     client_context: str
-    scheme: str
-    query_string: bytes
+    scope: Scope
     headers: dict[bytes, bytes]
     receive: Receive
 
-    @property
-    def origin(self) -> str:
-        """This gateway as the client reached it: scheme, name and port."""
-        return f"{self.scheme}://{self.headers.get(b'host', b'localhost').decode('latin-1')}"
+    def origin(self, trusted: TrustedProxies) -> str:
+        """Return this gateway as the client reached it: scheme, name and port."""
+        client = client_of(self.scope, trusted)
+        return f"{client.scheme}://{client.host or self.headers.get(b'host', b'localhost').decode('latin-1')}"
 
     async def body(self, limit: int, what: str) -> bytes:
         """Return the body.
@@ -46,9 +46,8 @@ class ApiRequest:
 
     def parameter(self, name: str) -> str | None:
         """Return a query parameter; of several values the first."""
-        if not self.query_string:
-            return None
-        return _first(self.query_string, name)
+        query: bytes = self.scope["query_string"]
+        return _first(query, name) if query else None
 
     def number(self, name: str, low: int, high: int) -> int | None:
         """Return a query parameter that is a number from `low` to `high`.
