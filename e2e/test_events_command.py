@@ -15,7 +15,11 @@ from faults.real_box import RealBox
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
 Globals:
-  Function: {Runtime: python3.11, CodeUri: src/, Handler: app.work, EventInvokeConfig: {MaximumRetryAttempts: 0}}
+  Function:
+    Runtime: python3.11
+    CodeUri: src/
+    Handler: app.work
+    EventInvokeConfig: {MaximumRetryAttempts: 0}
 Resources:
   Orders: {Type: AWS::Serverless::Function, Properties: {FunctionName: orders}}
   Mails: {Type: AWS::Serverless::Function, Properties: {FunctionName: mails}}

@@ -90,3 +90,18 @@ def test_a_disk_without_room_is_not_called_damage(tmp_path):
     limited = ["bash", "-c", 'ulimit -f 1 && exec "$0" "$@"', sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(limited, capture_output=True, text=True, timeout=30, check=False)
     assert "can't be used: " in done.stdout, done.stderr
+
+
+def test_what_a_long_queue_left_is_given_back_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("esb_gateway.async_invoke.event_database._FREE_BYTES", 1_000_000)
+    store = open_store(tmp_path)
+    seqs = store.add_all([event(number, body=b"x" * 100_000) for number in range(30)])
+    store.finish(seqs[:-1])
+    store.close()
+    assert (tmp_path / "events.db").stat().st_size > 3_000_000
+    again = open_store(tmp_path)
+    assert (tmp_path / "events.db").stat().st_size < 200_000
+    assert [row.seq for row in again.load()] == [30]
+    assert len(again.body(30)) == 100_000
+    assert again.add(event(31)) == 31
+    again.close()

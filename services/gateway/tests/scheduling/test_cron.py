@@ -73,6 +73,17 @@ def test_rates_are_multiples_since_the_epoch(interval, start, expected):
     assert times(f"rate({interval})", start) == expected.split(", ")
 
 
+def test_a_rate_is_taken_in_singular_and_plural():
+    """The producer refuses wrong ones; a generation is not refused for its grammar."""
+    for text, seconds in (
+        ("1 minute", 60),
+        ("1 minutes", 60),
+        ("2 hour", 7200),
+        ("999999999 days", 86399999913600),
+    ):
+        assert parse_expression(f"rate({text})").seconds == seconds
+
+
 @pytest.mark.parametrize(
     ("expression", "complaint"),
     [

@@ -55,6 +55,31 @@ def test_a_changed_expression_or_input_is_another_schedule():
     assert len(book) == 3
 
 
+def test_schedules_alike_in_everything_are_one():
+    book = ScheduleBook()
+    book.replace([schedule(), schedule()], 30.0)
+    assert fired(book, 61.0) == [60.0]
+
+
+def test_a_restart_at_the_very_moment_fires_that_time_once():
+    book = ScheduleBook()
+    done = book.replace([schedule()], 30.0)
+    again = ScheduleBook()
+    assert again.replace([schedule()], 60.0, done) == done
+    assert fired(again, 60.0) == [60.0]
+    third = ScheduleBook()
+    third.replace([schedule()], 60.0, dict.fromkeys(done, 60.0))
+    assert fired(third, 60.0) == []
+
+
+def test_a_renamed_function_has_new_schedules():
+    book = ScheduleBook()
+    book.replace([schedule(function="old")], 30.0)
+    assert list(book.replace([schedule(function="new")], 90.0).values()) == [90.0]
+    assert fired(book, 119.0) == []
+    assert fired(book, 120.0) == [120.0]
+
+
 def test_of_missed_times_the_latest_fires_unless_it_is_too_old():
     book = ScheduleBook(grace=300.0)
     book.replace([schedule(), schedule("rate(1 day)")], 0.0)

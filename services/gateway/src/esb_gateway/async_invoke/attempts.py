@@ -172,7 +172,7 @@ class Attempts:
         if not function or event.destination:
             return False
         if self._runner.width(function) < 1:
-            self._log.error("no such on-failure function", destination=function, **_marks(event))
+            self._log.error("on-failure function gone or switched off", destination=function, **_marks(event))
             return False
         record = self._record(entry, await self._body(entry), condition, answer, function)
         seq = await self._writes.do(lambda store: store.redirect(event.seq, record))

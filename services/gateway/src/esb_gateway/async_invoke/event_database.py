@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 DATABASE = "events.db"
@@ -33,6 +34,8 @@ _MIGRATIONS = (
 _CHECKED_BYTES = 256 * 1024 * 1024  # a larger one is not read through before the start
 _BUSY_SECONDS = 5.0  # the gateway before this one may be just about to end
 _WAL_BYTES = 64 * 1024 * 1024
+_FREE_BYTES = 64 * 1024 * 1024
+_COPIED_BYTES = 64 * 1024 * 1024
 
 
 class StoreError(Exception):
@@ -91,6 +94,16 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA application_id = {_APPLICATION};"
             f" PRAGMA user_version = {number + 1}; COMMIT"
         )
+    _shrink(db)
+
+
+def _shrink(db: sqlite3.Connection) -> None:
+    """Give back to the disk what a queue that was long has left, where little has to be copied for it."""
+    page, pages, free = (_number(db, name) for name in ("page_size", "page_count", "freelist_count"))
+    if free * page > _FREE_BYTES and (pages - free) * page <= _COPIED_BYTES:
+        with suppress(sqlite3.OperationalError):  # no room for the copy: it stays as it is
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _number(db: sqlite3.Connection, pragma: str) -> int:
