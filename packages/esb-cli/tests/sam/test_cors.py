@@ -68,7 +68,8 @@ FULL = (
 def test_an_http_api_and_a_function_url_have_lists(build):
     full = Cors(("https://o",), ("GET",), ("X-A",), ("X-B",), True, 600)
     assert cors_of(build, http=FULL, url=FULL) == ([None, None, None, full], full)
-    assert cors_of(build, http="true")[0][3] == Cors(("*",))
+    assert cors_of(build, http="true")[0][3] == cors_of(build, http="yes")[0][3] == Cors(("*",))
+    assert cors_of(build, http="{AllowOrigins: [https://o], AllowCredentials: yes}")[0][3].allow_credentials
     assert cors_of(build, http="false")[0][3] is None
     assert cors_of(build, http="{AllowOrigins: ['*'], MaxAge: -1}")[0][3] == Cors(("*",), max_age=0)
     every = "{AllowOrigins: ['*'], AllowCredentials: true}"

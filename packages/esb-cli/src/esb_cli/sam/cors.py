@@ -38,8 +38,9 @@ def rest_cors(api: Properties) -> Cors | None:
 def http_cors(api: Properties) -> Cors | None:
     """The `CorsConfiguration` of an HTTP API: `true`, or a mapping."""
     value = _known(api, "CorsConfiguration", _LOST)
-    if isinstance(value, Text) and value.text.lower() in {"true", "false"}:
-        return Cors(allow_origins=_ALL) if value.text.lower() == "true" else None
+    said = value.as_string.lower() if isinstance(value, Text) else ""
+    if said in {"true", "false"}:
+        return Cors(allow_origins=_ALL) if said == "true" else None
     if not isinstance(value, Fields):
         _refuse(api, "CorsConfiguration", "true, or a mapping", value)
         return None
@@ -108,7 +109,7 @@ def _words(props: Properties, name: str, value: Value | None) -> tuple[str, ...]
 
 
 def _unquoted(text: Text) -> str:
-    stripped = text.text.strip()
+    stripped = text.as_string.strip()
     quoted = re.fullmatch(r"'(.*)'", stripped, re.DOTALL)
     return quoted[1] if quoted else stripped
 
