@@ -170,7 +170,7 @@ def states(box: RealBox, pid: int) -> str:
 
 
 def containers(box: RealBox, function: str) -> list[dict[str, Any]]:
-    key = box.credentials()["api_keys"][0]["value"]
+    key = box.credentials()["admin_keys"][0]["value"]
     request = urllib.request.Request(f"{box.url}/metrics/containers", headers={"x-api-key": key})
     with urllib.request.urlopen(request, timeout=5) as answer:
         found: list[dict[str, Any]] = json.load(answer)["containers"]

@@ -251,6 +251,7 @@ def make_credentials() -> Credentials:
             AccessKey("functions", "ESBFUNCTIONS", "functions-secret-key"),
         ),
         api_keys=(ApiKey("default", "the-api-key"), ApiKey("other", "another-api-key")),
+        admin_keys=(ApiKey("operator", "the-admin-key"),),
         jwt=Jwt("the-secret-of-this-boxs-own-tokens-0123456789"),
         users=(User("admin", password="the-password"),),
     )

@@ -106,7 +106,7 @@ async def test_views_are_read_only_and_not_to_be_kept(look):
 @pytest.mark.parametrize("path", VIEW_PATHS)
 async def test_views_are_for_who_runs_the_box(gateway, helpers, path):
     store = CredentialStore(helpers.make_credentials())
-    key = store.current.api_keys[0].value
+    key = store.current.admin_keys[0].value
     async with gateway({"f": {"image": "x"}}, deps={"credentials": store}) as box:
         stranger = await box.client.get(path)
         assert (stranger.status_code, "generation" in stranger.text) == (403, False)

@@ -17,6 +17,8 @@ access_keys:
 - {name: operator, access_key_id: ESBOPERATOR, secret_access_key: "o'secret"}
 api_keys:
 - {name: default, value: key-secret}
+admin_keys:
+- {name: operator, value: admin-secret}
 jwt: {secret: jwt-secret}
 users: []
 """
@@ -48,9 +50,11 @@ def test_a_file_the_gateway_refuses_is_told_in_its_words(plan):
         make_credentials(with_gateway(plan, code))
 
 
-def test_the_operators_pair_and_the_first_api_key_are_read(tmp_path):
+def test_the_operators_pair_and_the_first_keys_are_read(tmp_path):
     (tmp_path / "c.yml").write_text(FILE)
-    assert read_credentials(tmp_path / "c.yml") == Credentials("ESBOPERATOR", "o'secret", "key-secret")
+    assert read_credentials(tmp_path / "c.yml") == Credentials(
+        "ESBOPERATOR", "o'secret", "key-secret", "admin-secret"
+    )
     assert "secret" not in repr(read_credentials(tmp_path / "c.yml")).replace("secret_access_key", "")
 
 
@@ -59,6 +63,7 @@ def test_the_operators_pair_and_the_first_api_key_are_read(tmp_path):
     [
         ("", "expected access_keys"),
         ("access_keys: []\napi_keys: []", "expected access_keys"),
+        (FILE.replace("admin_keys", "other"), "expected access_keys, api_keys and admin_keys"),
         ("a: b: c", "no YAML"),
     ],
 )
@@ -94,6 +99,7 @@ def test_exported_variables_are_as_a_shell_reads_them(plan, tmp_path):
     assert env["AWS_ACCESS_KEY_ID"] == "ESBOPERATOR"
     assert env["AWS_SECRET_ACCESS_KEY"] == "o'secret"
     assert env["ESB_API_KEY"] == "key-secret"
+    assert env["ESB_ADMIN_KEY"] == "admin-secret"
     assert env["AWS_ENDPOINT_URL_LAMBDA"] == plan.state.urls[GATEWAY]
 
 

@@ -30,7 +30,7 @@ class StubGateway(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.asked.append(f"{self.command} {self.path}")
         if self.headers["x-api-key"] != "the-key":
-            self.answer(403, {"message": "The API key is none of this box."})
+            self.answer(403, {"message": "The key is none of this box's admin keys."})
         elif self.path.startswith("/events/dead-letters?"):
             after = int(self.path.partition("marker=")[2].partition("&")[0])
             marker = "2" if after == 0 else None
@@ -72,7 +72,7 @@ def run(tmp_path):
     def call(*words: str, key: str = "the-key"):
         words = ("events", *words, "--url", url, "--state", str(tmp_path))
         return CliRunner().invoke(
-            command, words, env={"ESB_API_KEY": key, "http_proxy": "http://127.0.0.1:1"}
+            command, words, env={"ESB_ADMIN_KEY": key, "http_proxy": "http://127.0.0.1:1"}
         )
 
     yield call
@@ -140,14 +140,14 @@ def test_what_the_gateway_refuses_is_told_in_its_words(run):
     assert done.stderr == "error: the gateway refuses: 404: No dead letter nobody.\n"
     assert (
         run("list", key="wrong").stderr
-        == "error: the gateway refuses: 403: The API key is none of this box.\n"
+        == "error: the gateway refuses: 403: The key is none of this box's admin keys.\n"
     )
 
 
 def test_a_gateway_that_is_away_and_a_box_that_never_ran_are_told(tmp_path):
     (tmp_path / "key").write_text("the-key\n")
-    words = ["events", "list", "--state", str(tmp_path), "--api-key-file", str(tmp_path / "key")]
-    away = CliRunner().invoke(command, [*words, "--url", "http://127.0.0.1:1"], env={"ESB_API_KEY": ""})
+    words = ["events", "list", "--state", str(tmp_path), "--admin-key-file", str(tmp_path / "key")]
+    away = CliRunner().invoke(command, [*words, "--url", "http://127.0.0.1:1"], env={"ESB_ADMIN_KEY": ""})
     assert (away.exit_code, away.stdout) == (4, "")
     assert away.stderr.startswith("error: the gateway at http://127.0.0.1:1 does not answer: ")
     never = CliRunner().invoke(command, words)
@@ -156,8 +156,9 @@ def test_a_gateway_that_is_away_and_a_box_that_never_ran_are_told(tmp_path):
 
 def test_without_a_key_nothing_is_asked(tmp_path):
     words = ["events", "list", "--state", str(tmp_path), "--url", "http://127.0.0.1:1"]
-    done = CliRunner().invoke(command, words, env={"ESB_API_KEY": ""})
+    done = CliRunner().invoke(command, words, env={"ESB_ADMIN_KEY": ""})
     assert (done.exit_code, done.stderr) == (
         4,
-        "error: no API key for http://127.0.0.1:1: give --api-key-file, or ESB_API_KEY in the environment\n",
+        "error: no admin key for http://127.0.0.1:1:"
+        " give --admin-key-file, or ESB_ADMIN_KEY in the environment\n",
     )

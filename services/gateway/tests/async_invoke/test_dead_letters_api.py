@@ -1,7 +1,7 @@
 import pytest
 
 PATH = "/events/dead-letters"
-KEY = {"x-api-key": "the-api-key"}
+KEY = {"x-api-key": "the-admin-key"}
 
 
 @pytest.fixture

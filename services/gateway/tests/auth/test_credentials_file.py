@@ -15,6 +15,8 @@ access_keys:
 - {name: functions, access_key_id: ESBFN, secret_access_key: functions-secret}
 api_keys:
 - {name: default, value: the-api-key}
+admin_keys:
+- {name: operator, value: the-admin-key}
 jwt: {secret: 0123456789abcdef0123456789abcdef, ttl: 60}
 users:
 - {name: admin, password: a pass word}
@@ -35,8 +37,9 @@ def test_a_missing_file_is_made_private_with_secrets_of_its_own(tmp_path):
     assert [key.name for key in credentials.access_keys] == ["operator", "functions"]
     assert re.fullmatch(r"ESB[0-9A-F]{16}", credentials.functions_key.access_key_id)
     secrets = [credentials.jwt.secret, credentials.api_keys[0].value, credentials.users[0].password]
+    secrets += [credentials.admin_keys[0].value]
     secrets += [key.secret_access_key for key in credentials.access_keys]
-    assert len(set(secrets)) == 5
+    assert len(set(secrets)) == 6
     assert all(len(secret) >= 24 and secret in made.yaml for secret in secrets)
     assert not any(secret in repr(credentials) + repr(made) for secret in secrets)
     assert list(path.parent.iterdir()) == [path]
@@ -73,7 +76,7 @@ def test_an_empty_list_means_nobody(tmp_path):
 def test_a_file_in_flow_style_that_lacks_a_section_says_what_to_do(tmp_path):
     path = write(tmp_path / "credentials.yml", "{users: []}\n")
     with pytest.raises(
-        CredentialsError, match="access_keys, api_keys, jwt: expected a section, found nothing"
+        CredentialsError, match="access_keys, api_keys, admin_keys, jwt: expected a section, found nothing"
     ):
         load_or_create(path)
     assert path.read_text() == "{users: []}\n"
@@ -157,6 +160,11 @@ def test_mistakes_are_told_with_file_line_and_field_and_without_secrets(tmp_path
         ("ttl: 60", "issuers: [{issuer: a, secret: b}]", "secret: expected at least 32 characters, found 1"),
         ("password: a pass word", "password_hash: md5", "users[0].password_hash: expected scrypt:N:r:p:salt"),
         ("password: a pass word", "pass: a", "users[0]: expected one of password, password_hash, found none"),
+        (
+            "the-admin-key",
+            "the-api-key",
+            "admin_keys: expected values of their own, found one that api_keys has",
+        ),
         ("value: the-api-key", "value: the api key", "expected printable ASCII without spaces"),
     ],
 )

@@ -10,13 +10,15 @@ import time
 import jwt
 import pytest
 from artifact_contract.config_types import RouteAuth
+from attrs import evolve
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from esb_gateway.auth.credential_store import CredentialStore
-from esb_gateway.auth.credentials import AccessKey, ApiKey, Credentials, Issuer, Jwt, User
+from esb_gateway.auth.credentials import Credentials, Issuer, Jwt, User
 from esb_gateway.auth.gate import Gate
 from esb_gateway.auth.tokens import OWN_ISSUER, issue
 from esb_gateway.clock import Clock
+from esb_gateway.deployment import VIEW_PATHS
 from esb_gateway.errors import UnauthorizedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,8 +30,7 @@ class FRONT:
 
 
 OWN = Jwt("the-secret-of-this-boxs-own-tokens-0123456789")
-SIGNER = AccessKey("operator", "ESBOPERATOR", "operator-secret-key")
-KEY = ApiKey("default", "the-api-key")
+FUNCTIONS_PAIR = ("ESBFUNCTIONS", "functions-secret-key")
 SHARED = "a-secret-shared-with-somebody-else-0123456789-0123456789"
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 OTHER_RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -73,9 +74,7 @@ def guarded(gateway, helpers, tmp_path):
         Issuer("https://shared", secret=SHARED),
         Issuer("https://nowhere", jwks_file=str(tmp_path / "none.json")),
     )
-    store = CredentialStore(
-        Credentials(known.access_keys, known.api_keys, Jwt(OWN.secret, issuers=issuers), known.users)
-    )
+    store = CredentialStore(evolve(known, jwt=Jwt(OWN.secret, issuers=issuers)))
 
     def start(*routes):
         deps = {"credentials": store}
@@ -246,7 +245,7 @@ async def test_neither_no_algorithm_nor_a_public_key_as_secret_gets_through(guar
 @given(st.binary(max_size=120), st.sampled_from([b"", b"Bearer ", b"bearer\t"]))
 @settings(max_examples=60, deadline=None)
 def test_garbage_in_authorization_is_a_401(garbage, prefix):
-    gate = Gate(CredentialStore(Credentials((), (), OWN, ())), FRONT, region="us-east-1", sigv4=True)
+    gate = Gate(CredentialStore(Credentials((), (), (), OWN, ())), FRONT, region="us-east-1", sigv4=True)
 
     async def ask():
         with pytest.raises(UnauthorizedError):
@@ -255,24 +254,34 @@ def test_garbage_in_authorization_is_a_401(garbage, prefix):
     asyncio.run(ask())
 
 
-async def test_views_open_for_an_api_key_a_token_of_the_box_or_a_signature(gateway, signed):
-    path = "/events/dead-letters"
+@pytest.mark.parametrize("path", ["/events/dead-letters", *VIEW_PATHS])
+async def test_views_open_for_an_admin_key_or_an_operators_signature_and_nothing_else(gateway, signed, path):
     async with gateway() as box:
-        _, access = issue(OWN, User("admin"), "default", time.time())
-        good = [{"x-api-key": "the-api-key"}, {"authorization": f"Bearer {access}"}, signed("GET", path)]
-        for headers in good:
+        for headers in ({"x-api-key": "the-admin-key"}, signed("GET", path)):
             assert (await box.client.get(path, headers=headers)).status_code == 200
-        foreign = bearer(SHARED, iss="https://shared")
-        for headers, status, code in (
-            ({}, 403, "MissingAuthenticationTokenException"),
-            ({"x-api-key": "x"}, 403, "AccessDeniedException"),
-            (foreign, 401, "UnauthorizedException"),
-            ({"authorization": "Basic YTpi"}, 401, "UnauthorizedException"),
-            ({"authorization": "AWS4-HMAC-SHA256 x"}, 403, "IncompleteSignatureException"),
-            (signed("GET", path, b"body"), 403, "InvalidSignatureException"),
+        _, access = issue(OWN, User("admin"), "default", time.time())
+        for headers, code in (
+            ({}, "MissingAuthenticationTokenException"),
+            ({"x-api-key": ""}, "AccessDeniedException"),
+            ({"x-api-key": "the-api-key"}, "AccessDeniedException"),
+            ({"x-api-key": "the-api-key", **signed("GET", path)}, "AccessDeniedException"),
+            ({"authorization": f"Bearer {access}"}, "MissingAuthenticationTokenException"),
+            ({"authorization": "Basic YTpi"}, "MissingAuthenticationTokenException"),
+            ({"authorization": "AWS4-HMAC-SHA256 x"}, "IncompleteSignatureException"),
+            (signed("GET", path, b"body"), "InvalidSignatureException"),
+            (signed("GET", path, key=FUNCTIONS_PAIR), "AccessDeniedException"),
         ):
             refused = await box.client.get(path, headers=headers)
-            assert (refused.status_code, refused.headers["x-amzn-errortype"]) == (status, code)
+            assert (refused.status_code, code in str((refused.headers, refused.text))) == (403, True)
+
+
+async def test_an_admin_key_opens_no_route_and_no_log_in(gateway, agent):
+    key = {"x-api-key": "the-admin-key"}
+    async with gateway({"f": {"image": "x"}}, [route({"type": "api_key"})]) as box:
+        assert (await box.client.get("/a", headers=key)).status_code == 403
+        login = {"AuthParameters": {"USERNAME": "admin", "PASSWORD": "the-password"}}
+        assert (await box.client.post("/user/auth/v1", json=login, headers=key)).status_code == 401
+    assert agent.seen == []
 
 
 async def test_a_function_url_of_aws_iam_wants_a_signature(gateway, agent, signed):

@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from attrs import evolve
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -25,7 +26,9 @@ from hypothesis import strategies as st
 
 URL = "http://127.0.0.1:8080/2015-03-31/functions/hello/invocations"
 BODY = b'{"a": 1}'
-CREDENTIALS = BoxCredentials((AccessKey("operator", "ESBOPERATOR", "operator-secret-key"),), (), Jwt(""), ())
+CREDENTIALS = BoxCredentials(
+    (AccessKey("operator", "ESBOPERATOR", "operator-secret-key"),), (), (), Jwt(""), ()
+)
 
 
 @pytest.fixture
@@ -279,7 +282,7 @@ def test_a_new_key_counts_at_once_and_an_old_one_no_more(helpers):
     sigv4 = SigV4(store, "us-east-1")
     assert sigv4.verify(sign(), time.time()).name == "operator"
     kept = store.current
-    store.current = type(kept)(kept.access_keys[1:], kept.api_keys, kept.jwt, kept.users)
+    store.current = evolve(kept, access_keys=kept.access_keys[1:])
     with pytest.raises(UnrecognizedClientError):
         sigv4.verify(sign(), time.time())
 

@@ -24,11 +24,12 @@ _MAKE_SECONDS = 60.0
 
 @frozen
 class Credentials:
-    """What a person needs to call the box: a pair that signs, an API key."""
+    """What a person needs to call the box: a pair that signs, an API key, an admin key."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
     api_key: str = field(repr=False)
+    admin_key: str = field(repr=False)
 
 
 def make_credentials(plan: Plan) -> str:
@@ -57,7 +58,7 @@ def make_credentials(plan: Plan) -> str:
 
 
 def read_credentials(path: Path) -> Credentials:
-    """The operator's pair and the first API key of a file.
+    """The operator's pair, the first API key and the first admin key of a file.
 
     Raises:
         NodeError: it can't be read, or has no such thing.
@@ -70,9 +71,11 @@ def read_credentials(path: Path) -> Credentials:
             access_key_id=str(pair["access_key_id"]),
             secret_access_key=str(pair["secret_access_key"]),
             api_key=str(document["api_keys"][0]["value"]),
+            admin_key=str(document["admin_keys"][0]["value"]),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise NodeError(f"{path}: expected access_keys and api_keys, each with one entry at least") from error
+        expected = "access_keys, api_keys and admin_keys, each with one entry at least"
+        raise NodeError(f"{path}: expected {expected}") from error
 
 
 def _document(path: Path) -> Any:
@@ -98,6 +101,7 @@ def variables(state: BoxState, found: Credentials) -> Mapping[str, str]:
         "AWS_ACCESS_KEY_ID": found.access_key_id,
         "AWS_SECRET_ACCESS_KEY": found.secret_access_key,
         "ESB_API_KEY": found.api_key,
+        "ESB_ADMIN_KEY": found.admin_key,
     }
 
 
@@ -112,7 +116,8 @@ def how_to_use(state: BoxState, export: str) -> str:
     invoke = f"{url}/2015-03-31/functions/NAME/invocations"
     return f"""\
 credentials  {state.credentials_file}
-             access keys (operator, functions), API keys, the secret of tokens, users; edit it as you like
+             access keys (operator, functions), API keys of route clients, admin keys, the secret of tokens,
+             users; edit it as you like
 
 Set the endpoints and the operator's key in a shell:
   eval "$({export})"
@@ -121,7 +126,7 @@ then
   python -c 'import boto3; print(boto3.client("lambda").invoke(FunctionName="NAME")["Payload"].read())'
   curl --aws-sigv4 aws:amz:{REGION}:lambda --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
     -d '{{}}' {invoke}
-  curl -H "x-api-key: $ESB_API_KEY" {url}/functions
+  curl -H "x-api-key: $ESB_ADMIN_KEY" {url}/functions
 
 A token for routes with jwt, for a user of the file:
   curl -H "x-api-key: $ESB_API_KEY" {url}/user/auth/v1 \\

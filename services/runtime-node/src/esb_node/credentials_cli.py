@@ -13,9 +13,7 @@ from esb_node.options import command_text, current_state, state_option
 
 @click.command()
 @state_option
-@click.option(
-    "--export", is_flag=True, help="Print shell lines that set endpoints, keys and API key: secrets too."
-)
+@click.option("--export", is_flag=True, help="Print shell lines that set endpoints and keys: secrets too.")
 def credentials(state: Path, export: bool) -> None:
     """Say where the credentials of the box are and how to call it with them."""
     found = current_state(state.resolve())

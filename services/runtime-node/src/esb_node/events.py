@@ -33,7 +33,7 @@ class EventsClient:
     """Asks the gateway at `url`; every method raises NodeError when it does not do what was asked for."""
 
     url: str
-    api_key: str = field(repr=False)
+    admin_key: str = field(repr=False)
 
     def list(self, function: str | None, limit: int) -> Listed:
         """Up to `limit` dead letters, without their payloads."""
@@ -69,7 +69,7 @@ class EventsClient:
         if not address.startswith(("http://", "https://")):
             raise NodeError(f"{self.url}: expected an http address")
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
-            address, method=method, headers={"x-api-key": self.api_key}
+            address, method=method, headers={"x-api-key": self.admin_key}
         )
         try:
             with _open(request, timeout=_SECONDS) as response:

@@ -26,9 +26,9 @@ def _where(command: _Command) -> _Command:
         state_option,
         click.option("--url", help="A gateway elsewhere.  [default: the box's]"),
         click.option(
-            "--api-key-file",
+            "--admin-key-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="A file with nothing but an API key.  [default: $ESB_API_KEY, else the box's credentials]",
+            help="A file with just an admin key.  [default: $ESB_ADMIN_KEY, else the box's credentials]",
         ),
     )
     for option in reversed(options):
@@ -95,7 +95,7 @@ def delete(event_ids: tuple[str, ...], **where: Any) -> None:
     click.echo(f"deleted {len(event_ids)}")
 
 
-def _client(state: Path, url: str | None, api_key_file: Path | None) -> EventsClient:
+def _client(state: Path, url: str | None, admin_key_file: Path | None) -> EventsClient:
     found = current_state(state.resolve())
     if url is None:
         if found is None:
@@ -103,19 +103,19 @@ def _client(state: Path, url: str | None, api_key_file: Path | None) -> EventsCl
                 f"no box has run in {state.resolve()}; start it with: {command_text('up', state)}"
             )
         url = found.urls["gateway"]
-    if api_key_file is not None:
-        return EventsClient(url, _key(api_key_file.read_text("utf-8").strip(), api_key_file))
-    api_key = os.environ.get("ESB_API_KEY")  # an option would show it to everybody who lists processes
-    if api_key:
-        return EventsClient(url, _key(api_key, "ESB_API_KEY"))
+    if admin_key_file is not None:
+        return EventsClient(url, _key(admin_key_file.read_text("utf-8").strip(), admin_key_file))
+    admin_key = os.environ.get("ESB_ADMIN_KEY")  # an option would show it to everybody who lists processes
+    if admin_key:
+        return EventsClient(url, _key(admin_key, "ESB_ADMIN_KEY"))
     if found is None:
-        raise NodeError(f"no API key for {url}: give --api-key-file, or ESB_API_KEY in the environment")
-    return EventsClient(url, read_credentials(Path(found.credentials_file)).api_key)
+        raise NodeError(f"no admin key for {url}: give --admin-key-file, or ESB_ADMIN_KEY in the environment")
+    return EventsClient(url, read_credentials(Path(found.credentials_file)).admin_key)
 
 
 def _key(text: str, where: object) -> str:
     if not text or not (text.isascii() and text.isprintable()):
-        raise NodeError(f"{where}: expected one line with an API key")
+        raise NodeError(f"{where}: expected one line with an admin key")
     return text
 
 

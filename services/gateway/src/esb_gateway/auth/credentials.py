@@ -26,7 +26,7 @@ class AccessKey:
 
 @frozen
 class ApiKey:
-    """A text that `x-api-key` carries."""
+    """A text that `x-api-key` carries: of a client of routes, or of who runs the box."""
 
     name: str
     value: str = field(repr=False)
@@ -67,6 +67,7 @@ class Credentials:
 
     access_keys: tuple[AccessKey, ...]
     api_keys: tuple[ApiKey, ...]
+    admin_keys: tuple[ApiKey, ...]
     jwt: Jwt
     users: tuple[User, ...]
 
@@ -81,6 +82,7 @@ def made_sections() -> dict[str, object]:
     return {
         "access_keys": [_made_access_key(OPERATOR), _made_access_key(FUNCTIONS)],
         "api_keys": [{"name": "default", "value": secrets.token_urlsafe(30)}],
+        "admin_keys": [{"name": OPERATOR, "value": secrets.token_urlsafe(30)}],
         "jwt": {"secret": secrets.token_urlsafe(48), "ttl": DEFAULT_TTL},
         "users": [{"name": "admin", "password": secrets.token_urlsafe(18)}],
     }

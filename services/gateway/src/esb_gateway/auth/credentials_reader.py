@@ -4,6 +4,8 @@ access_keys:
   - {name: operator, access_key_id: ESB0123456789ABCDEF, secret_access_key: …}
 api_keys:
   - {name: default, value: …}
+admin_keys:
+  - {name: operator, value: …}
 jwt: {secret: …, ttl: 3600, issuers: [{issuer: https://…, jwks_file: … | jwks_url: … | secret: …}]}
 users:
   - {name: admin, password: …, scopes: [orders/read]}        or password_hash
@@ -33,7 +35,7 @@ from esb_gateway.auth.credentials import (
 )
 from esb_gateway.auth.passwords import parse_hash
 
-SECTIONS = ("access_keys", "api_keys", "jwt", "users")
+SECTIONS = ("access_keys", "api_keys", "admin_keys", "jwt", "users")
 MIN_JWT_SECRET = 32
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{3,128}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
@@ -65,6 +67,7 @@ def parse_credentials(node: Mapping, file: str, environment: AccessKey | None) -
     top = reader.fields(node, "", SECTIONS)
     keys = tuple(reader.items(top, "access_keys", _access_key))
     api_keys = tuple(reader.items(top, "api_keys", _api_key))
+    admin_keys = tuple(reader.items(top, "admin_keys", _api_key))
     jwt = _jwt(reader, top.get("jwt"))
     users = tuple(reader.items(top, "users", _user))
     reader.unique(top, "access_keys", [key.access_key_id for key in keys], "access_key_id")
@@ -78,11 +81,14 @@ def parse_credentials(node: Mapping, file: str, environment: AccessKey | None) -
             "none",
             "or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the gateway's environment",
         )
-    for section, names in (("api_keys", api_keys), ("users", users)):
+    for section, names in (("api_keys", api_keys), ("admin_keys", admin_keys), ("users", users)):
         reader.unique(top, section, [each.name for each in names], "name")
+    if {key.value for key in api_keys} & {key.value for key in admin_keys}:
+        place = top.get("admin_keys") or node
+        reader.wrong(place, "admin_keys", "values of their own", "one that api_keys has too")
     if reader.problems:
         raise SchemaError(reader.problems)
-    return Credentials(keys, api_keys, jwt, users)
+    return Credentials(keys, api_keys, admin_keys, jwt, users)
 
 
 @define

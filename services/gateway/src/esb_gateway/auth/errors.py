@@ -36,10 +36,3 @@ class InvalidSignatureError(AuthError):
     """A whole signature that is not this request's, or not of this time, region or service."""
 
     code = "InvalidSignatureException"
-
-
-class InvalidTokenError(AuthError):
-    """A token that is none, or not one of this box's that is good now."""
-
-    status = 401
-    code = "UnauthorizedException"

@@ -3,7 +3,7 @@
 Lambda API      a signature (SigV4), before the endpoint sees the request
 function URLs   of AWS_IAM: a signature
 routes          as each of them asks: an API key, a token, nothing
-views           of the box: an API key, a token of the box, or a signature
+views           of the box: an admin key, or a signature by any key but the functions'
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from starlette.types import ASGIApp, Scope
 
 from esb_gateway.asgi import raw_path
 from esb_gateway.auth.credential_store import CredentialStore
-from esb_gateway.auth.credentials import ApiKey
-from esb_gateway.auth.errors import AuthError, InvalidTokenError
+from esb_gateway.auth.credentials import FUNCTIONS, ApiKey
+from esb_gateway.auth.errors import AuthError
 from esb_gateway.auth.guarded_endpoint import GuardedEndpoint
 from esb_gateway.auth.jwks import Fetch, KeySets
 from esb_gateway.auth.signed_endpoint import SignedEndpoint
 from esb_gateway.auth.sigv4 import EMPTY_HASH, Principal, SignedRequest, SigV4, body_hash
-from esb_gateway.auth.tokens import Tokens, own_claims
+from esb_gateway.auth.tokens import Tokens
 from esb_gateway.errors import ForbiddenError, UnauthorizedError
 from esb_gateway.front import Front
 from esb_gateway.routes.proxy_request import NOBODY, Caller
-
-_SIGNED = b"AWS4-"
 
 
 class Gate:
@@ -81,36 +79,34 @@ class Gate:
         raise ForbiddenError(f"the gateway knows no auth type {auth.type}")
 
     def api_key(self, headers: dict[bytes, bytes]) -> ApiKey | None:
-        """Return the API key a request carries; all are compared, so that time tells nothing."""
-        given, found = headers.get(b"x-api-key", b""), None
-        for key in self._store.current.api_keys:
-            if hmac.compare_digest(key.value.encode(), given):
-                found = key
-        return found
+        """Return the API key a request carries."""
+        return _carried(self._store.current.api_keys, headers)
 
     def admin(self, scope: Scope, body: bytes = b"") -> None:
-        """Let pass who may see and steer the box: an API key, a token of the box, or a signature.
+        """Let pass who may see and steer the box: what route clients and functions have is not enough.
 
         Raises:
-            AuthError: nobody of this box.
+            AuthError: nobody who runs this box.
         """
         headers = dict(scope["headers"])
         if b"x-api-key" in headers:
-            if self.api_key(headers) is None:
-                raise AuthError("The API key is none of this box.")
-            return
-        authorization = headers.get(b"authorization", b"")
-        if not authorization or authorization.startswith(_SIGNED):
-            self.signature(scope, body)
-            return
-        try:
-            own_claims(_token(authorization), self._store.current.jwt, self._front.clock.now())
-        except UnauthorizedError as error:
-            raise InvalidTokenError(f"The token is not good here: {error}") from error
+            if _carried(self._store.current.admin_keys, headers) is None:
+                raise AuthError("The key is none of this box's admin keys.")
+        elif self.signature(scope, body).name == FUNCTIONS:
+            raise AuthError("The functions' key pair does not open the box's own views.")
 
     def guarded(self, endpoint: ASGIApp) -> ASGIApp:
         """Return one of the box's own views behind `admin`."""
         return GuardedEndpoint(endpoint, self.admin)
+
+
+def _carried(keys: tuple[ApiKey, ...], headers: dict[bytes, bytes]) -> ApiKey | None:
+    """The key of a request; all are compared, so that time tells nothing."""
+    given, found = headers.get(b"x-api-key", b""), None
+    for key in keys:
+        if hmac.compare_digest(key.value.encode(), given):
+            found = key
+    return found
 
 
 def _token(authorization: bytes) -> str:

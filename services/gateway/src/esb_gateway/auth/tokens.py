@@ -101,19 +101,6 @@ class Tokens:
         return _decoded(token, found.key, found.algorithms)
 
 
-def own_claims(token: str, known: Jwt, now: float) -> Claims:
-    """Return what one of the box's own tokens says, whoever it is for.
-
-    Raises:
-        UnauthorizedError: it is none, or not good now.
-    """
-    claims = _decoded(token, known.secret, (_OWN_ALGORITHM,))
-    if claims.get("iss") != OWN_ISSUER:
-        raise _invalid("the issuer is another one")
-    _check_times(claims, now)
-    return claims
-
-
 def issue(known: Jwt, user: User, client: str, now: float) -> tuple[str, str]:
     """Return a user's id token and access token; `client` is the name of the API key they came with."""
     common = {
