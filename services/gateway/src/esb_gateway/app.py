@@ -26,6 +26,7 @@ from esb_gateway.async_invoke.dead_letters_path import is_dead_letters
 from esb_gateway.async_invoke.delivery import Delivery
 from esb_gateway.async_invoke.durable_queue import DurableEventQueue
 from esb_gateway.async_invoke.event_store import EventStore
+from esb_gateway.async_invoke.event_tools import EventTools
 from esb_gateway.auth.credential_store import RELOAD_SECONDS, CredentialStore
 from esb_gateway.auth.gate import Gate
 from esb_gateway.auth.login import LoginEndpoint
@@ -133,14 +134,10 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
     events = DurableEventQueue(
         deps.store,
         Delivery(served, invoker),
+        EventTools(stats, deps.clock, ids, deps.log, background.start),
         limit=config.event_queue_limit,
         dead_letter_limit=config.dead_letter_limit,
         retry_seconds=config.event_retry_seconds,
-        stats=stats,
-        clock=deps.clock,
-        ids=ids,
-        log=deps.log,
-        background=background.start,
     )
     scheduler = Scheduler(
         config.box, events, stats, deps.log, clock=deps.clock, ids=ids, grace=config.schedule_grace

@@ -10,6 +10,7 @@ from esb_gateway.async_invoke.durable_queue import DurableEventQueue
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_rows import StoredEvent
 from esb_gateway.async_invoke.event_store import open_store
+from esb_gateway.async_invoke.event_tools import EventTools
 from esb_gateway.async_invoke.failures import Rules
 from esb_gateway.background import Background
 from esb_gateway.errors import InfrastructureError, ThrottledError
@@ -91,14 +92,10 @@ def start(tmp_path, log, fake_time):
         queue = DurableEventQueue(
             open_store(tmp_path),
             runner,
+            EventTools(stats, fake_time.clock(), Ids(), log, background.start),
             limit=limit,
             dead_letter_limit=dead_letter_limit,
             retry_seconds=60.0,
-            stats=stats,
-            clock=fake_time.clock(),
-            ids=Ids(),
-            log=log,
-            background=background.start,
         )
         queue.load()
         queue.start()

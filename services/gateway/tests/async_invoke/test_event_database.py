@@ -14,13 +14,6 @@ def event(number: int, function: str = "f", body: bytes = b"{}") -> QueuedEvent:
     return QueuedEvent(function, Call(f"id-{number}", "Root=1", "ctx", body), 1000.0 + number, "live")
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = open_store(tmp_path)
-    yield opened
-    opened.close()
-
-
 def test_the_directory_and_the_file_are_for_the_owner_alone(tmp_path):
     open_store(tmp_path / "deep" / "state").close()
     assert stat.S_IMODE((tmp_path / "deep" / "state").stat().st_mode) == 0o700

@@ -8,13 +8,6 @@ def event(number: int, function: str = "f", body: bytes = b"{}") -> QueuedEvent:
     return QueuedEvent(function, Call(f"id-{number}", "Root=1", "ctx", body), 1000.0 + number, "live")
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = open_store(tmp_path)
-    yield opened
-    opened.close()
-
-
 def test_what_was_added_is_there_after_a_restart_in_order(tmp_path):
     store = open_store(tmp_path)
     store.together(lambda: [store.add(event(number)) for number in range(3)])

@@ -1,19 +1,10 @@
-import pytest
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_rows import Grave
-from esb_gateway.async_invoke.event_store import open_store
 from esb_gateway.workers.invoker import Call
 
 
 def event(number: int, function: str = "f", body: bytes = b"{}") -> QueuedEvent:
     return QueuedEvent(function, Call(f"id-{number}", "Root=1", "ctx", body), 1000.0 + number, "live")
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = open_store(tmp_path)
-    yield opened
-    opened.close()
 
 
 def test_dead_letters_are_bounded_and_the_oldest_go_first(store):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from math import inf
 
 from attrs import evolve
 
-from esb_gateway.access_log import Log
 from esb_gateway.async_invoke.delivery import Runner
 from esb_gateway.async_invoke.event_lines import Entry, EventLines
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_rows import Grave, StoredEvent
+from esb_gateway.async_invoke.event_tools import EventTools
 from esb_gateway.async_invoke.failures import (
     EXHAUSTED,
     TOO_OLD,
@@ -21,10 +21,8 @@ from esb_gateway.async_invoke.failures import (
     setback_pause,
 )
 from esb_gateway.async_invoke.sure_writes import SureWrites
-from esb_gateway.clock import Clock
 from esb_gateway.errors import CallError
-from esb_gateway.stats import GatewayStats
-from esb_gateway.tracing import Ids, bare_context
+from esb_gateway.tracing import bare_context
 from esb_gateway.workers.invoker import Answer, Call
 
 _FORGET_SECONDS = 0.02  # delivered events are deleted together
@@ -38,14 +36,10 @@ class Attempts:
         lines: EventLines,
         writes: SureWrites,
         runner: Runner,
+        tools: EventTools,
         *,
         dead_letter_limit: int,
         retry_seconds: float,
-        stats: GatewayStats,
-        clock: Clock,
-        ids: Ids,
-        log: Log,
-        background: Callable[[Coroutine[object, object, None]], asyncio.Task[None]],
         passed_on: Callable[[int, QueuedEvent], None],
     ) -> None:
         self._lines = lines
@@ -53,12 +47,12 @@ class Attempts:
         self._runner = runner
         self._dead_letter_limit = dead_letter_limit
         self._retry_seconds = retry_seconds
-        self._stats = stats
-        self._now = clock.now
-        self._monotonic = clock.monotonic
-        self._ids = ids
-        self._log = log
-        self._background = background
+        self._stats = tools.stats
+        self._now = tools.clock.now
+        self._monotonic = tools.clock.monotonic
+        self._ids = tools.ids
+        self._log = tools.log
+        self._background = tools.background
         self._passed_on = passed_on
         self._delivered: list[int] = []
 

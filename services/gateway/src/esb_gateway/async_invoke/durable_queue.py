@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from math import inf
 
-from esb_gateway.access_log import Log
 from esb_gateway.async_invoke.attempts import Attempts
 from esb_gateway.async_invoke.dead_letters import DeadLetters
 from esb_gateway.async_invoke.delivery import Runner
 from esb_gateway.async_invoke.event_lines import Entry, EventLines
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_store import EventStore
+from esb_gateway.async_invoke.event_tools import EventTools
 from esb_gateway.async_invoke.intake import Intake
 from esb_gateway.async_invoke.store_writer import StoreWriter
 from esb_gateway.async_invoke.sure_writes import SureWrites
-from esb_gateway.clock import Clock
-from esb_gateway.stats import GatewayStats
-from esb_gateway.tracing import Ids
 
 _LONGEST_SLEEP = 5.0
 _STOPPING_SECONDS = 5.0
@@ -40,39 +37,29 @@ class DurableEventQueue:
         self,
         store: EventStore,
         runner: Runner,
+        tools: EventTools,
         *,
         limit: int,
         dead_letter_limit: int,
         retry_seconds: float,
-        stats: GatewayStats,
-        clock: Clock,
-        ids: Ids,
-        log: Log,
-        background: Callable[[Coroutine[object, object, None]], asyncio.Task[None]],
     ) -> None:
         self._store = store
         self._runner = runner
-        self._now = clock.now
-        self._monotonic = clock.monotonic
-        self._log = log
-        self._background = background
+        self._now = tools.clock.now
+        self._monotonic = tools.clock.monotonic
+        self._log = tools.log
+        self._background = tools.background
         self._lines = EventLines()
         self._writer = StoreWriter(store)
-        self._writes = SureWrites(self._writer, stats, clock, log)
-        self._intake = Intake(
-            self._writer, self._lines, limit=limit, stats=stats, clock=clock, log=log, entered=self._pump
-        )
+        self._writes = SureWrites(self._writer, tools)
+        self._intake = Intake(self._writer, self._lines, tools, limit=limit, entered=self._pump)
         self._attempts = Attempts(
             self._lines,
             self._writes,
             runner,
+            tools,
             dead_letter_limit=dead_letter_limit,
             retry_seconds=retry_seconds,
-            stats=stats,
-            clock=clock,
-            ids=ids,
-            log=log,
-            background=background,
             passed_on=self._intake.enter_new,
         )
         self.dead_letters = DeadLetters(self._writer, self._intake)

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from esb_gateway.access_log import Log
 from esb_gateway.async_invoke.event_lines import Entry, EventLines
 from esb_gateway.async_invoke.event_queue import QueuedEvent
 from esb_gateway.async_invoke.event_rows import DeadLetter, StoredEvent
 from esb_gateway.async_invoke.event_store import EventStore
+from esb_gateway.async_invoke.event_tools import EventTools
 from esb_gateway.async_invoke.store_writer import StoreWriter
-from esb_gateway.clock import Clock
 from esb_gateway.errors import InfrastructureError, ThrottledError
-from esb_gateway.stats import GatewayStats
 
 
 class Intake:
@@ -24,20 +22,18 @@ class Intake:
         self,
         writer: StoreWriter,
         lines: EventLines,
+        tools: EventTools,
         *,
         limit: int,
-        stats: GatewayStats,
-        clock: Clock,
-        log: Log,
         entered: Callable[[str], None],
     ) -> None:
         self._writer = writer
         self._lines = lines
         self._limit = limit
-        self._stats = stats
-        self._now = clock.now
-        self._monotonic = clock.monotonic
-        self._log = log
+        self._stats = tools.stats
+        self._now = tools.clock.now
+        self._monotonic = tools.clock.monotonic
+        self._log = tools.log
         self._entered = entered
         self._kept_free = 0  # for events that are being stored
 

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from math import inf
 from typing import TypeVar
 
-from esb_gateway.access_log import Log
 from esb_gateway.async_invoke.event_store import EventStore
+from esb_gateway.async_invoke.event_tools import EventTools
 from esb_gateway.async_invoke.store_writer import StoreWriter
-from esb_gateway.clock import Clock
-from esb_gateway.stats import GatewayStats
 
 _T = TypeVar("_T")
 _STORE_PAUSE = 1.0
@@ -24,11 +22,11 @@ class SureWrites:
     Work that is done again may come after work that was asked for later: it says what holds when it is done.
     """
 
-    def __init__(self, writer: StoreWriter, stats: GatewayStats, clock: Clock, log: Log) -> None:
+    def __init__(self, writer: StoreWriter, tools: EventTools) -> None:
         self._writer = writer
-        self._stats = stats
-        self._monotonic = clock.monotonic
-        self._log = log
+        self._stats = tools.stats
+        self._monotonic = tools.clock.monotonic
+        self._log = tools.log
         self._complained = -inf
         self._stopping = False
 
