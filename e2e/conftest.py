@@ -6,10 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from faults.real_box import RealBox
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -78,6 +83,29 @@ def run(*command: object, check: bool = True, **options: object) -> subprocess.C
     if check and done.returncode != 0:
         pytest.fail(f"{' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+@pytest.fixture(scope="session")
+def lambda_client() -> Callable[[RealBox], AbstractContextManager[Any]]:
+    """A function that gives boto3's Lambda client for a box, with the operator's keys; it asks once."""
+
+    @contextmanager
+    def connect(box: RealBox) -> Iterator[Any]:
+        key, secret = box.operator()
+        client = boto3.client(
+            "lambda",
+            endpoint_url=box.url,
+            region_name="us-east-1",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+    return connect
 
 
 @pytest.fixture(name="run")

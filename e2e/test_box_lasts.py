@@ -8,13 +8,12 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from faults.real_box import BIN, RealBox
 
 TEMPLATE = """
@@ -92,18 +91,9 @@ def box(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Iterator[RealBo
 
 
 @pytest.fixture(scope="module")
-def client(box: RealBox) -> Iterator[Any]:
-    key, secret = box.operator()
-    made = boto3.client(
-        "lambda",
-        endpoint_url=box.url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield made
-    made.close()
+def client(box: RealBox, lambda_client: Callable[[RealBox], AbstractContextManager[Any]]) -> Iterator[Any]:
+    with lambda_client(box) as made:
+        yield made
 
 
 def restart_gateway(box: RealBox, number: signal.Signals) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from faults.real_box import RealBox
 
 TEMPLATE = """
@@ -66,30 +65,21 @@ class Events:
         return [letter["id"] for letter in found]
 
 
-def send(box: RealBox, function: str, payload: dict[str, str]) -> str:
-    key, secret = box.operator()
-    client = boto3.client(
-        "lambda",
-        endpoint_url=box.url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    try:
-        sent = client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload))
-    finally:
-        client.close()
+def send(client: Any, function: str, payload: dict[str, str]) -> str:
+    sent = client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload))
     assert sent["StatusCode"] == 202
     return str(sent["ResponseMetadata"]["RequestId"])
 
 
-def test_events_given_up_are_listed_shown_replayed_and_deleted(box: RealBox, tmp_path: Path) -> None:
+def test_events_given_up_are_listed_shown_replayed_and_deleted(
+    box: RealBox, tmp_path: Path, lambda_client: Callable[[RealBox], AbstractContextManager[Any]]
+) -> None:
     events, done, mended = Events(box), tmp_path / "done", tmp_path / "mended"
     assert events("list") == "no dead letters\n"
     payload: dict[str, Any] = {"mended": str(mended), "done": str(done)}
-    orders = [send(box, "orders", payload) for _ in range(2)]
-    mail = send(box, "mails", payload)
+    with lambda_client(box) as client:
+        orders = [send(client, "orders", payload) for _ in range(2)]
+        mail = send(client, "mails", payload)
     box.until(lambda: len(events.ids()) == 3, "they are given up", 20)
 
     assert set(events.ids("--function", "orders")) == set(orders)
