@@ -240,6 +240,73 @@ class TestOwnersThatAreGone:
         await until(lambda: not driver.workers)
         watching.cancel()
 
+    @pytest.mark.parametrize("state", [WorkerState.READY, WorkerState.PAUSED])
+    async def test_one_that_comes_back_while_they_are_ended_keeps_the_rest(self, fleet, driver, clock, state):
+        for number in (1, 2, 3):
+            await fleet.ensure(Identity(owner_id="me", worker_id=f"w{number}"), SPEC)
+        driver.workers["w3"].state = state
+        destroy = driver.destroy
+
+        async def slow(worker_id):
+            # As long as this takes, the next gateway comes up and adopts what it finds.
+            await destroy(worker_id)
+            return len(await fleet.list_workers("me")) == 2
+
+        driver.destroy = slow
+        clock.now = 61.0
+        await fleet.collect()
+        assert list(driver.workers) == ["w2", "w3"]
+
+    async def test_one_that_took_a_call_meanwhile_is_left_to_it(self, fleet, driver, clock):
+        for number in (1, 2):
+            await fleet.ensure(Identity(owner_id="me", worker_id=f"w{number}"), SPEC)
+        destroy = driver.destroy
+
+        async def slow(worker_id):
+            driver.workers["w2"].state = WorkerState.BUSY
+            return await destroy(worker_id)
+
+        driver.destroy = slow
+        clock.now = 61.0
+        await fleet.collect()
+        assert list(driver.workers) == ["w2"]
+
+    async def test_an_agent_that_was_itself_held_up_blames_no_owner(self, driver, clock, until):
+        fleet = Fleet(driver, Tally(), grace_seconds=0.06, clock=clock)
+        await fleet.ensure(MINE, SPEC)
+        listed, looks = driver.list_workers, []
+
+        async def look():
+            looks.append(clock.now)
+            return await listed()
+
+        driver.list_workers = look
+        watching = asyncio.create_task(fleet.watch_owners())
+        await asyncio.sleep(0)
+        clock.now += 3600  # stopped, or its machine was: requests wait unread
+        await until(lambda: looks)
+        assert list(driver.workers) == ["w1"]
+        for _ in range(7):
+            clock.now += 0.011
+            await asyncio.sleep(0.015)
+        await until(lambda: not driver.workers)
+        watching.cancel()
+
+    async def test_a_bug_in_one_look_does_not_end_the_looking(self, driver, until):
+        fleet = Fleet(driver, Tally(), grace_seconds=0.05)
+        await fleet.ensure(MINE, SPEC)
+        listed, fails = driver.list_workers, iter([True])
+
+        async def list_at_times():
+            if next(fails, False):
+                raise OSError("too many open files")
+            return await listed()
+
+        driver.list_workers = list_at_times
+        watching = asyncio.create_task(fleet.watch_owners())
+        await until(lambda: not driver.workers)
+        watching.cancel()
+
     async def test_without_a_grace_they_are_waited_for_without_end(self, driver):
         await Fleet(driver).watch_owners()
 

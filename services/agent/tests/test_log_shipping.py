@@ -206,6 +206,15 @@ async def test_what_cannot_be_sent_at_the_end_is_counted_and_the_end_is_not_held
     assert (tally.logs_shipped, tally.logs_dropped) == (0, 3)
 
 
+@pytest.mark.parametrize("url", ["http://store..box", "http://" + "a" * 64 + ".box", "http://store/\u0142"])
+async def test_an_address_that_cannot_be_asked_is_told_and_tried_again(ship, tally, until, capsys, url):
+    shipper = ship(url, limit=1000)
+    shipper.offer("f", line(1))
+    await until(lambda: shipper._down)
+    assert shipper._thread.is_alive()
+    assert "function logs cannot be shipped" in capsys.readouterr().out
+
+
 def test_every_line_gets_the_functions_name():
     text = named('f"1', line(1) + line(2, odd='\n{"a": 1}'))
     assert [json.loads(one)["function"] for one in text.splitlines()] == ['f"1', 'f"1']

@@ -146,6 +146,21 @@ def test_a_name_that_is_none_is_refused(tmp_path, name):
         init_certs(tmp_path, agent_names=(name,), owner="", days=1, now=NOW)
 
 
+def test_a_refused_name_leaves_nothing_in_the_way_of_the_next_try(tmp_path):
+    with pytest.raises(CertsError, match="not"):
+        init_certs(tmp_path / "c", agent_names=("agent.box",), owner="o" * 65, days=1, now=NOW)
+    init_certs(tmp_path / "c", agent_names=("agent.box",), owner="me", days=1, now=NOW)
+
+
+def test_a_key_that_is_not_the_authoritys_signs_nothing(made, tmp_path):
+    init_certs(tmp_path / "other", agent_names=("agent.box",), owner="me", days=30, now=NOW)
+    before = (made / "agent.crt").read_bytes()
+    (tmp_path / "other" / "ca.key").rename(made / "ca.key")
+    with pytest.raises(CertsError, match=r"ca\.key: is not the key of ca\.crt"):
+        renew_certs(made, days=30, now=NOW)
+    assert (made / "agent.crt").read_bytes() == before
+
+
 def run(*arguments):
     return CliRunner().invoke(command, ["certs", *map(str, arguments)])
 

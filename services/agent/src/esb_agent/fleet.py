@@ -66,6 +66,7 @@ class Fleet:
         self._driver = driver
         self._tally = tally or Tally()
         self._grace = grace_seconds
+        self._clock = clock
         self._leases = Leases(clock)
         self._stopping = False
         # A lock is forgotten with its last holder.
@@ -158,20 +159,31 @@ class Fleet:
 
     async def watch_owners(self) -> None:
         """Until cancelled: end the workers of owners that are gone."""
+        pause = self._grace / LOOKS_A_GRACE
         while self._grace:
-            await asyncio.sleep(self._grace / LOOKS_A_GRACE)
+            before = self._clock()
+            await asyncio.sleep(pause)
+            if self._clock() - before > self._grace / 2:
+                # This process was stopped, or its machine: what owners sent meanwhile is not yet read.
+                self._leases.renew_all()
             try:
                 await self.collect()
             except AgentError as error:
                 log.error("workers cannot be looked through for silent owners", error=str(error))  # noqa: TRY400 - it says it all
+            except Exception:  # the outermost layer: without it, nobody would look again
+                log.exception("workers cannot be looked through for silent owners")
 
     async def collect(self) -> None:
         """One look. What cannot be ended now is tried again with the next."""
         workers = await self._driver.list_workers()
-        lapsed = self._leases.lapsed({w.identity.owner_id for w in workers}, self._grace)
+        self._leases.forget_others({w.identity.owner_id for w in workers})
         for worker in workers:
-            if worker.identity.owner_id in lapsed and worker.state not in UNFINISHED:
-                await self._end_unowned(worker)
+            # Looked at again for each: while others are ended its owner may come back and use it.
+            found = await self._driver.find(worker.identity.worker_id)
+            if not found or found.state in UNFINISHED:
+                continue
+            if self._leases.lapsed(found.identity.owner_id, self._grace):
+                await self._end_unowned(found)
 
     async def _end_unowned(self, worker: Worker) -> None:
         told = log.bind(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 
 class Leases:
-    """`clock()` is monotonic, in seconds. An owner first seen in `lapsed` counts from then."""
+    """`clock()` is monotonic, in seconds. An owner first named by `forget_others` counts from then."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -14,8 +14,16 @@ class Leases:
         """It was heard of now."""
         self._seen[owner_id] = self._clock()
 
-    def lapsed(self, owners: Iterable[str], grace_seconds: float) -> frozenset[str]:
-        """Those of these owners not heard of for longer than that. Others are forgotten."""
+    def renew_all(self) -> None:
+        """Nobody could be heard until now."""
+        self._seen = dict.fromkeys(self._seen, self._clock())
+
+    def forget_others(self, owners: Iterable[str]) -> None:
+        """Only these have workers."""
         now = self._clock()
         self._seen = {owner: self._seen.get(owner, now) for owner in owners}
-        return frozenset(owner for owner, seen in self._seen.items() if now - seen > grace_seconds)
+
+    def lapsed(self, owner_id: str, grace_seconds: float) -> bool:
+        """Whether it is known, and was not heard of for longer than that."""
+        now = self._clock()
+        return now - self._seen.get(owner_id, now) > grace_seconds

@@ -162,7 +162,7 @@ class LogShipper:
         for tries_left in (1, 0) if self._connection else (0,):
             try:
                 return self._ask(body)
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, ValueError) as error:  # ValueError: no name or path to ask for
                 self._disconnect()
                 why = str(error) or type(error).__name__
                 if not tries_left:

@@ -74,12 +74,14 @@ def init_certs(
         raise CertsError(
             f"{directory}: has {', '.join(taken)} already; `esb-node certs renew` makes new ones"
         )
-    make_private(directory)
     period = _Period(now, days)
     authority = _new_authority(now)
-    _write(directory, CA, authority, [authority.certificate])
-    for kind, name, names in ((AGENT, _AGENT_NAME, tuple(agent_names)), (GATEWAY, owner, (owner,))):
-        _write(directory, kind, _issue(authority, kind, name, names, period))
+    agent = _issue(authority, AGENT, _AGENT_NAME, tuple(agent_names), period)
+    gateway = _issue(authority, GATEWAY, owner, (owner,), period)
+    # All names are good: nothing half-made stays behind.
+    make_private(directory)
+    for kind, identity in ((CA, authority), (AGENT, agent), (GATEWAY, gateway)):
+        _write(directory, kind, identity)
     return describe_certs(directory)
 
 
@@ -93,7 +95,7 @@ def renew_certs(directory: Path, *, days: int, now: datetime, authority: bool = 
         OSError: they can't be read or written.
     """
     current = _read_certificates(directory, CA)
-    signer = _new_authority(now) if authority else _Identity(current[0], _read_key(directory))
+    signer = _new_authority(now) if authority else _Identity(current[0], _read_key(directory, current[0]))
     if signer.certificate.not_valid_after_utc <= now:
         raise CertsError(
             f"{directory / 'ca.crt'}: has expired; `esb-node certs renew --ca` makes another one"
@@ -234,7 +236,7 @@ def _read_certificates(directory: Path, kind: str) -> list[x509.Certificate]:
         raise CertsError(f"{path}: expected a PEM certificate: {error}") from error
 
 
-def _read_key(directory: Path) -> ec.EllipticCurvePrivateKey:
+def _read_key(directory: Path, certificate: x509.Certificate) -> ec.EllipticCurvePrivateKey:
     _, path = _files(directory, CA)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
@@ -246,4 +248,8 @@ def _read_key(directory: Path) -> ec.EllipticCurvePrivateKey:
         raise CertsError(f"{path}: expected a PEM key without a passphrase: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CertsError(f"{path}: expected an elliptic curve key")
+    if key.public_key() != certificate.public_key():
+        raise CertsError(
+            f"{path}: is not the key of ca.crt; `esb-node certs renew --ca` makes another authority"
+        )
     return key

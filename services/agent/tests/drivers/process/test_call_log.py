@@ -115,7 +115,7 @@ def test_who_asks_gets_exactly_this_calls_log(call_log, logged):
     call_log.output("stdout", [b"later"])
     start, first, second, end, report, rest = tail_of(header).split(b"\n")
     assert (start, end) == (b"START RequestId: id-2 Version: $LATEST", b"END RequestId: id-2")
-    assert (first, second, rest) == (b"of id-2", b"\xff", b"")
+    assert (first, second, rest) == (b"of id-2", "\ufffd".encode(), b"")
     assert report.startswith(b"REPORT RequestId: id-2\tDuration: ")
     assert [entry["request_id"] for entry in logged() if entry["line"] in ("at start", "later")] == ["", ""]
 
@@ -127,6 +127,24 @@ def test_of_much_output_the_last_four_kilobytes_are_given(call_log):
     tail = tail_of(call_log.finished(None))
     assert len(tail) == 4096
     assert b"line 9999\nEND RequestId: id-1\nREPORT" in tail
+
+
+@pytest.mark.parametrize("line", ["ab€" * 2000, "😀" * 2000, "\ufffd" * 3000])
+def test_a_tail_begins_with_a_whole_character(call_log, line):
+    for shift in range(4):
+        call_log.started(new_call(tail=True))
+        call_log.output("stdout", [line.encode() + b"." * shift])
+        tail = tail_of(call_log.finished(None))
+        assert 4092 < len(tail) <= 4096
+        assert tail.decode().split("\n")[0].rstrip(".") in line
+
+
+def test_a_tail_is_text_whatever_was_printed(call_log, logged):
+    call_log.started(new_call(tail=True))
+    call_log.output("stdout", [b"\xff\xfe" * 4000 + b"end"])
+    tail = tail_of(call_log.finished(None))
+    assert len(tail) <= 4096
+    assert tail.decode().split("\n")[0] in logged()[1]["line"]
 
 
 def test_the_start_of_a_silent_call_can_be_shown_before_its_end(call_log, logged):

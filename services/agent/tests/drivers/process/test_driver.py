@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -10,9 +11,11 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from esb_agent.drivers.process import driver, leftovers, watch
+from esb_agent.drivers.process import worker as worker_module
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.errors import BadRequestError, DriverError, ImageNotFoundError, InitFailedError
 from esb_agent.model import WorkerState
@@ -713,6 +716,23 @@ class TestOutput:
 
 
 class TestMeasures:
+    async def test_a_first_call_that_ends_its_worker_reports_the_memory_it_used(self, box, call):
+        worker = await box.worker("import os\ndef handler(event, context): os._exit(1)")
+        answer = await call(worker, 1, **{"X-Esb-Log-Type": "Tail"})
+        tail = base64.b64decode(answer.headers["x-esb-log-result"]).decode()
+        assert int(re.search(r"Max Memory Used: (\d+) MB", tail)[1]) > 0
+
+    async def test_a_wall_clock_set_back_changes_no_durations(self, box, call, monkeypatch):
+        passed = itertools.count()
+        backwards = SimpleNamespace(time=lambda: 1e9 - 3600 * next(passed), monotonic=time.monotonic)
+        monkeypatch.setattr(worker_module, "time", backwards)
+        worker = await box.worker(ECHO)
+        assert 0 < worker.init_ms < 10_000
+        answer = await call(worker, 1, **{"X-Esb-Log-Type": "Tail"})
+        tail = base64.b64decode(answer.headers["x-esb-log-result"]).decode()
+        assert 0 < float(re.search(r"Init Duration: (\S+) ms", tail)[1]) < 10_000
+        assert (await box.driver.metrics(worker.identity.worker_id)).uptime_seconds >= 0
+
     async def test_memory_time_and_calls_are_counted(self, box, call):
         worker = await box.worker(
             "def handler(event, context):\n    if event: raise ValueError\n    sum(range(10**6))"

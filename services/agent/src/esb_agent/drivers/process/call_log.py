@@ -53,8 +53,9 @@ class Tail:
             del self._data[:-TAIL_BYTES]
 
     def header(self) -> bytes:
-        """As a line of the answer's head."""
-        return b"X-Esb-Log-Result: %b\r\n" % b64encode(self._data[-TAIL_BYTES:])
+        """As a line of the answer's head; valid UTF-8, as callers decode it without a second thought."""
+        text = self._data.decode("utf-8", "replace").encode()[-TAIL_BYTES:]
+        return b"X-Esb-Log-Result: %b\r\n" % b64encode(text.decode("utf-8", "ignore").encode())
 
 
 class CallLog:

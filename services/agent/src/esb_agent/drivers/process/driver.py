@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -282,7 +281,7 @@ class ProcessDriver:
             rss_bytes=rss,
             rss_peak_bytes=worker.rss_peak_bytes,
             cpu_seconds=sum(stat.cpu_ticks for stat in stats) / procfs.TICKS_PER_SECOND,
-            uptime_seconds=time.time() - worker.created,
+            uptime_seconds=worker.age_seconds,
             invocations=worker.exchange.invocations,
             errors=worker.exchange.errors,
             processes=len(stats),

@@ -12,8 +12,8 @@ from typing import BinaryIO
 READ_BYTES = 16 * 1024
 # A longer line is cut into pieces of this length.
 MAX_LINE_BYTES = 64 * 1024
-# What is read at the end of a call to have all that it printed.
-MAX_DRAIN_BYTES = 256 * 1024
+# What is read at the end of a call to have all that it printed: a pipe holds no more.
+MAX_DRAIN_BYTES = 64 * 1024
 
 Ship = Callable[[str, bytes], None]
 

@@ -65,6 +65,7 @@ class ProcessWorker:
         self.rss_peak_bytes = 0
         self._measured = float("-inf")
         self.created = time.time()
+        self._begun = time.monotonic()
         self.init_seconds = 0.0
         self.exchange = Exchange(
             on_ready=self._on_ready,
@@ -85,6 +86,11 @@ class ProcessWorker:
             init_seconds=lambda: self.init_seconds,
         )
         self._captures = [Capture(partial(self._log.output, stream)) for stream in ("stdout", "stderr")]
+
+    @property
+    def age_seconds(self) -> float:
+        """Since it began to be made, whatever the wall clock did meanwhile."""
+        return time.monotonic() - self._begun
 
     @property
     def run(self) -> str:
@@ -152,12 +158,12 @@ class ProcessWorker:
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), seconds)
         except TimeoutError:
-            self._log.init_failed(time.time() - self.created, "Status: timeout")
+            self._log.init_failed(self.age_seconds, "Status: timeout")
             raise InitFailedError(init_timed_out(seconds).decode()) from None
         except InitFailedError as error:
             self._drain()
             status = f"Status: error\tError Type: {error_type(str(error))}"
-            self._log.init_failed(time.time() - self.created, status)
+            self._log.init_failed(self.age_seconds, status)
             raise
 
     def check_not_ended(self) -> None:
@@ -166,7 +172,7 @@ class ProcessWorker:
             raise InitFailedError(init_ended(self.exchange.ending).decode())
 
     def _on_ready(self) -> None:
-        self.init_seconds = time.time() - self.created
+        self.init_seconds = self.age_seconds
         if not self._ready.done():
             self._ready.set_result(None)
 
@@ -179,6 +185,9 @@ class ProcessWorker:
     def started(self, call: Call) -> None:
         """See `exchange.Recorder`. What was printed before is none of this call's."""
         self._drain()
+        if not self.rss_peak_bytes and self.process:
+            # The call may end the process before anybody has looked at it.
+            self.rss_peak_bytes = procfs.resident_bytes((self.process.pid,))
         self._tally.calls[self.spec.name] += 1
         self._log.started(call)
 
