@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with two differences.
+"""uvicorn's HTTP protocol with three differences.
 
 Header names are kept as they were sent: ASGI wants them in lower case, but a REST API's event shows a
 function what the client wrote (`event["headers"]["Content-Type"]`). And a response that comes in one piece
@@ -6,6 +6,9 @@ goes out in one write, its headers unchecked once more: every endpoint of the ga
 That write waits for the next turn of the event loop, when those of all requests of this turn follow each
 other: between two single writes the receiver falls asleep, and waking it costs more than the write.
 Together this halves the time that goes to the server and the network.
+
+And what follows a chunked body (trailers) is dropped: as headers it would say, behind the back of the proxy
+that looked at the head, who the client is.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ class GatewayProtocol(PatientProtocol):
         self.scope["extensions"] = {SPELLING: self._spelled}  # type: ignore[dict-item] # ours is no dict
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Take a header; not one behind the body."""
+        if self._in_body:
+            return
         self._spelled.append((name, value))
         super().on_header(name, value)
 

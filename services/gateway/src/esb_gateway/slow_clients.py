@@ -1,5 +1,7 @@
 """A connection that bounds what its client may take: time for a request, room for its headers, time to read.
 
+What stands between and behind the chunks of a body has the room of a head too.
+
 A head has to be complete within the client timeout; in every such period some more of a body has to arrive,
 and some more of a response to be taken. So a client that stalls is let go, one with a slow line is not.
 Requests that arrive in one piece, nearly all, cost no timer.
@@ -26,6 +28,10 @@ class HeadTooLargeError(Exception):
     """The headers together are longer than `HEAD_LIMIT`."""
 
 
+class TwoHostsError(Exception):
+    """More than one Host: who stands before us may have gone by another one than we would."""
+
+
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with an end to its patience."""
 
@@ -37,6 +43,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = True  # waiting for a head, or amid it
         self._in_body = False
         self._begun = False
+        self._unbodied = 0  # bytes since a piece of a body
         self._received = 0  # bytes of this head, or of a body's present period
         self._unsent = 0
         self._refusal = _BAD
@@ -56,9 +63,11 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; look after the time only of a request that is incomplete after them."""
         self._received += len(data)
+        self._unbodied += len(data)
         super().data_received(data)
         if self._in_body or (self._in_head and self._begun):
-            if self._in_head and self._received > HEAD_LIMIT:
+            framing = self._received if self._in_head else self._unbodied
+            if framing > HEAD_LIMIT:
                 self._refuse(_HEAD_TOO_LARGE)
             elif self._reading is None:
                 self._reading = self.loop.call_later(self._patience, self._look_at_request)
@@ -75,8 +84,15 @@ class PatientProtocol(HttpToolsProtocol):
         if self._received > HEAD_LIMIT and sum(len(n) + len(v) + 4 for n, v in self.headers) > HEAD_LIMIT:
             self._refusal = _HEAD_TOO_LARGE
             raise HeadTooLargeError
-        self._in_head, self._in_body, self._received = False, True, 0
+        if [name for name, _ in self.headers].count(b"host") > 1:
+            raise TwoHostsError
+        self._in_head, self._in_body, self._received, self._unbodied = False, True, 0, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._unbodied = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the reading of a request."""

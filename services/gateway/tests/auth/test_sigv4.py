@@ -88,7 +88,7 @@ def replaced(request, old, new):
         URL + "?Qualifier=%24LATEST",
         URL + "?b=2&a=1&a=0&c",
         "http://box/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aa/invocations",
-        "http://box/a//b/../c/./d/",
+        "http://box/a//b/c/d/",
         "http://box/%C3%BC%20~",
         "http://box",
     ],

@@ -40,3 +40,8 @@ def test_an_address_stands_for_itself_or_its_network():
     assert network("192.0.2.7") == "192.0.2.7"
     assert network("2001:db8::1") == network("2001:db8::ffff") == "2001:db8::/64"
     assert network("unix") == "unix"
+
+
+def test_every_client_of_a_socket_for_both_versions_has_tries_of_its_own():
+    assert network("::ffff:192.0.2.7") == "192.0.2.7"
+    assert network("::ffff:192.0.2.7") != network("::ffff:192.0.2.8")

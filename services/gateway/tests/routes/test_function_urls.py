@@ -1,4 +1,5 @@
 import json
+from urllib.parse import unquote
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -209,6 +210,48 @@ async def test_who_signed_stands_in_the_event(gateway, agent, helpers):
         "userArn": f"arn:aws:iam::000000000000:user/{key.name}",
         "userId": key.name,
     }
+
+
+@pytest.mark.parametrize("detour", ["/function-urls/signed/../other/x", "/function-urls/signed/./../other/x"])
+async def test_what_was_signed_for_one_url_opens_no_other(gateway, agent, helpers, detour):
+    key = helpers.make_credentials().access_keys[0]
+    url = "http://box.local:8080/function-urls/other/x"
+    handed_out = signature(url, b"", key.access_key_id, key.secret_access_key)
+    iam = {"image": "x", "function_url": {"auth_type": "AWS_IAM"}}
+    async with gateway({"signed": iam, "other": iam}) as box:
+        sent = {}
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            sent.update(message)
+
+        headers = [(name.lower().encode(), value.encode()) for name, value in handed_out.items()]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": detour,
+            "raw_path": detour.encode(),
+            "query_string": b"",
+            "headers": [(b"host", b"box.local:8080"), *headers],
+            "http_version": "1.1",
+            "scheme": "http",
+            "client": ("203.0.113.7", 1),
+            "server": ("box", 8080),
+        }
+        await box.app(scope, receive, send)
+        assert (sent["status"], agent.seen) == (403, [])
+        await box.app(
+            scope | {"path": "/function-urls/other/x", "raw_path": b"/function-urls/other/x"}, receive, send
+        )
+        assert sent["status"] == 200
+
+
+@pytest.mark.parametrize("raw", [b"/%66unction-urls/xy/f/", b"/function-urls%2Ff/"])
+def test_another_spelling_of_the_prefix_is_no_url_whose_name_would_be_cut_elsewhere(raw):
+    scope = {"path": unquote(raw.decode()), "raw_path": raw, "headers": [(b"host", b"box")]}
+    assert is_function_url(scope) is False
 
 
 @pytest.mark.parametrize(

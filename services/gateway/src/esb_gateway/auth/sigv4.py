@@ -43,6 +43,7 @@ EMPTY_HASH = sha256(b"").hexdigest()
 SKEW_SECONDS = 300
 _MAX_EXPIRES = 604_800
 _ISO_BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_DOTS = re.compile(r"/\.\.?(?:/|$)")
 _MAX_CACHED = 64
 _MAX_SIGNED_HEADERS = 4096
 _UNKNOWN = "The security token included in the request is invalid."
@@ -125,6 +126,8 @@ class SigV4:
             f"{request.method}\n{canonical_path(request.path)}\n{query}\n"
             f"{headers}\n{signature.signed_headers}\n{request.body_hash}"
         )
+        if _DOTS.search(request.path):
+            raise InvalidSignatureError("A path with '.' or '..' as a segment is signed as another path.")
         digest = sha256(canonical.encode("latin-1", "replace")).hexdigest()
         to_sign = f"{ALGORITHM}\n{_basic(signature.date)}\n{scoped.scope}\n{digest}"
         expected = hmac.digest(scoped.signing_key, to_sign.encode("latin-1", "replace"), "sha256").hex()

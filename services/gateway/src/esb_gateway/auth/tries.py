@@ -60,4 +60,6 @@ def network(address: str) -> str:
         return address
     if parsed.version == 4:
         return str(parsed)
+    if parsed.ipv4_mapped is not None:  # as a socket for both versions shows it; a /64 would hold them all
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -40,6 +40,7 @@ from esb_gateway.workers.invoker import Call, Target
 
 PREFIX = "/function-urls/"
 MAX_BODY_BYTES = 6 * 1024 * 1024
+_RAW_PREFIX = PREFIX.encode()
 _HOST_MARK = b".lambda-url."
 _IAM, _STREAM = "AWS_IAM", "RESPONSE_STREAM"
 _CHUNK_BYTES = 64 * 1024
@@ -92,8 +93,8 @@ _ERRORS: dict[type[CallError], _UrlError] = {
 
 
 def is_function_url(scope: Scope) -> bool:
-    """Whether a request is for a function URL: by its Host header or its path."""
-    if scope["path"].startswith(PREFIX):
+    """Whether a request is for a function URL: by its Host header or its path, as it was sent."""
+    if scope["path"].startswith(PREFIX) and scope.get("raw_path", _RAW_PREFIX).startswith(_RAW_PREFIX):
         return True
     for name, value in scope["headers"]:
         if name == b"host":
