@@ -114,6 +114,8 @@ def test_workers_get_the_boxs_endpoints_and_credentials_and_nothing_else():
     given = read_config({**NEEDED, "AWS_ENDPOINT_URL_LAMBDA": "http://gw:1"})
     assert given.box.worker_environment["AWS_ENDPOINT_URL_LAMBDA"] == "http://gw:1"
     assert config.box.variables["HOME"] == "/root"
+    on_ipv6 = read_config({**NEEDED, "ESB_GATEWAY_HOST": "::1"})
+    assert on_ipv6.box.worker_environment["AWS_ENDPOINT_URL_LAMBDA"] == "http://[::1]:8080"
 
 
 def test_workers_get_the_functions_pair_and_a_session_token_only_with_its_own_pair():

@@ -152,6 +152,31 @@ async def test_plain_files_are_followed_too(gateway, helpers):
         await helpers.eventually(there)
 
 
+async def test_files_that_could_not_be_read_for_a_moment_leave_no_trace_in_health(gateway, helpers):
+    async def status() -> str:
+        return (await box.client.get("/health")).json()["status"]
+
+    async def degraded() -> bool:
+        return await status() == "degraded"
+
+    async def ok() -> bool:
+        return await status() == "ok"
+
+    async with gateway({"f": function()}) as box:
+        routing = box.config_dir / "routing.yml"
+        content = routing.read_bytes() if routing.exists() else None
+        kept = box.config_dir / "kept"
+        if content is not None:
+            routing.rename(kept)
+        routing.symlink_to(routing)
+        await helpers.eventually(degraded)
+        routing.unlink()
+        if content is not None:
+            kept.rename(routing)
+        await helpers.eventually(ok)
+        assert (await box.invoke("f", {})).status_code == 200
+
+
 async def test_nothing_is_loaded_again_while_nothing_changes(tmp_path, log, helpers):
     helpers.write_config(tmp_path, {"functions": {"f": function()}})
     mark = config_mark(tmp_path)

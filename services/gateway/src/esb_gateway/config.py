@@ -155,11 +155,15 @@ def _box(reader: _Reader, host: str, port: int) -> Box:
     )
     return Box(
         region=region,
-        worker_environment=worker_environment(reader.environ, region, f"http://{host}:{port}"),
+        worker_environment=worker_environment(reader.environ, region, _own_url(host, port)),
         variables=dict(reader.environ),
         limits=limits,
         login_path=reader.parsed("ESB_GATEWAY_AUTH_PATH", LOGIN_PATH, _own_path, "a path like /user/auth/v1"),
     )
+
+
+def _own_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def worker_environment(environ: Mapping[str, str], region: str, own_url: str) -> dict[str, str]:

@@ -63,6 +63,7 @@ class Reloader:
         try:
             mark = config_mark(self._config_dir)
         except OSError as error:
+            self._seen = None  # what is served is looked at again, and the error forgotten, once it can be
             self._refuse(None, str(error))
             return
         if mark is None or mark == self._seen:
