@@ -28,16 +28,13 @@ from esb_gateway.workers.agent import (
     WorkerState,
 )
 from esb_gateway.workers.breaker import Breaker
+from esb_gateway.workers.bring_up import CONNECT_SECONDS, bring_up
 from esb_gateway.workers.line import Line
 from esb_gateway.workers.worker import PoolLimits, PoolTools, Worker
-from esb_gateway.workers.worker_channel import WorkerError, WorkerUnreachedError
+from esb_gateway.workers.worker_channel import WorkerError
 
-_CONNECT_SECONDS = 5.0
-_CONNECT_TRIES = 2
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 60.0
-_FIRST_RETRY = 0.05
-_LONGEST_RETRY = 0.5
 
 
 class Pool:
@@ -218,7 +215,7 @@ class Pool:
     async def _take_over(self, info: WorkerInfo) -> None:
         worker = Worker(info.worker_id, self._tools.open_channel(info.address))
         try:
-            await worker.channel.connect(_CONNECT_SECONDS)
+            await worker.channel.connect(CONNECT_SECONDS)
         except WorkerError as error:
             self._starting.discard(info.worker_id)
             self._bury(worker, f"not reached: {error}")
@@ -335,7 +332,9 @@ class Pool:
     async def _start_worker(self, worker_id: str, *, on_demand: bool) -> None:
         begun = self._tools.monotonic()
         try:
-            worker = await self._bring_up_patiently(worker_id)
+            worker = await bring_up(
+                self._tools, self.spec, worker_id, awaited=self._awaited, put_off=self._put_off
+            )
         except (AgentError, WorkerError) as error:
             self._starting.discard(worker_id)
             self._start_failed(worker_id, error)
@@ -350,37 +349,14 @@ class Pool:
             self.stats.observe_init(self._tools.monotonic() - begun)
             self._offer(worker)
 
-    async def _bring_up_patiently(self, worker_id: str) -> Worker:
-        """Start a worker; while the agent is away and somebody waits for this one, try again.
+    def _put_off(self, trouble: str) -> None:
+        if self._trouble is None:
+            self._tools.warn("worker start is tried again", function=self.spec.function, error=trouble)
+        self._trouble = trouble
 
-        Always with the same id: a start whose answer was lost is found, not repeated.
-        """
-        pause, connects = _FIRST_RETRY, 0
-        while True:
-            try:
-                return await self._bring_up(worker_id)
-            except (AgentUnavailableError, WorkerUnreachedError) as error:
-                connects += isinstance(error, WorkerUnreachedError)
-                if connects > _CONNECT_TRIES or not self._awaited:
-                    raise
-                if self._trouble is None:
-                    self._tools.warn(
-                        "worker start is tried again", function=self.spec.function, error=str(error)
-                    )
-                self._trouble = str(error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_RETRY)
-
-    @property
     def _awaited(self) -> bool:
         """True while each worker on its way has a call that waits for it."""
         return self._coming <= len(self._line) and not self._closed
-
-    async def _bring_up(self, worker_id: str) -> Worker:
-        info: WorkerInfo = await self._tools.agent.ensure(worker_id, self.spec)
-        channel = self._tools.open_channel(info.address)
-        await channel.connect(_CONNECT_SECONDS)
-        return Worker(worker_id, channel)
 
     def _start_failed(self, worker_id: str, error: AgentError | WorkerError) -> None:
         self._backoff = min(max(_FIRST_BACKOFF, self._backoff * 2), _LONGEST_BACKOFF)
