@@ -107,6 +107,6 @@ def test_events_given_up_are_listed_shown_replayed_and_deleted(
     assert events("list") == "no dead letters\n"
 
     wrong = tmp_path / "key"
-    assert "key" in events("list", "--api-key-file", str(wrong), fails_with=4)  # there is no such file
+    assert "key" in events("list", "--admin-key-file", str(wrong), fails_with=4)  # there is no such file
     wrong.write_text("not-the-key\n")
-    assert "the gateway refuses: 40" in events("list", "--api-key-file", str(wrong), fails_with=4)
+    assert "the gateway refuses: 40" in events("list", "--admin-key-file", str(wrong), fails_with=4)

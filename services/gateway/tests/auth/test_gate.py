@@ -275,6 +275,22 @@ async def test_views_open_for_an_admin_key_or_an_operators_signature_and_nothing
             assert (refused.status_code, code in str((refused.headers, refused.text))) == (403, True)
 
 
+@pytest.mark.parametrize(
+    ("auth", "name", "good", "forged"),
+    [
+        ({"type": "jwt"}, "authorization", f"Bearer {token()}", "Bearer e30.e30."),
+        ({"type": "api_key"}, "x-api-key", "the-api-key", "somebody-else's"),
+    ],
+)
+async def test_credentials_twice_are_refused_whichever_is_good(guarded, agent, auth, name, good, forged):
+    async with guarded(route(auth, **HTTP), route({"type": "none"}, "/open", **HTTP)) as box:
+        for headers in ([(name, forged), (name, good)], [(name, good), (name, forged)]):
+            assert (await box.client.get("/a", headers=headers)).status_code == 403
+            assert (await box.client.get("/open", headers=headers)).status_code == 200
+        assert (await box.client.get("/a", headers={name: good})).status_code == 200
+    assert len(agent.seen) == 3
+
+
 async def test_an_admin_key_opens_no_route_and_no_log_in(gateway, agent):
     key = {"x-api-key": "the-admin-key"}
     async with gateway({"f": {"image": "x"}}, [route({"type": "api_key"})]) as box:

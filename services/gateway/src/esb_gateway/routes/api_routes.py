@@ -12,6 +12,7 @@ from esb_gateway.asgi import ClientGoneError, Header, raw_path, read_body, respo
 from esb_gateway.deployment import Deployment
 from esb_gateway.errors import (
     CallError,
+    ForbiddenError,
     FunctionFailedError,
     FunctionTimedOutError,
     MalformedAnswerError,
@@ -30,6 +31,7 @@ from esb_gateway.tracing import bare_context, given_trace
 from esb_gateway.workers.invoker import Answer, Call, Target
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+_CREDENTIALS = (b"authorization", b"x-api-key")
 _JSON: Header = (b"content-type", b"application/json")
 
 
@@ -76,7 +78,11 @@ class ApiRoutes:
             if response is None:
                 match = _existing(match, method, path)
                 target = _target(deployment, match)
-                caller = NOBODY if match.route.auth is None else await self._caller(match, headers)
+                caller = (
+                    NOBODY
+                    if match.route.auth is None
+                    else await self._caller(match, scope["headers"], headers)
+                )
                 body = await read_body(headers, receive, MAX_BODY_BYTES)
                 known = (match, caller, body)
                 event = build_event(self._request(scope, path, known, (request_id, trace)))
@@ -112,13 +118,16 @@ class ApiRoutes:
                 fields["error"] = failure
             front.access.write(fields, front.clock.monotonic() - started)
 
-    async def _caller(self, match: Match, headers: dict[bytes, bytes]) -> Caller:
+    async def _caller(self, match: Match, sent: list[Header], headers: dict[bytes, bytes]) -> Caller:
         """Who calls: asked after the route is known and before the body is read."""
         auth = match.route.auth
         if auth is None:
             return NOBODY
         if self._gate is None:
             raise UnknownRouteError(f"{match.route.key}: nobody is there to check who calls")
+        names = [name for name, _ in sent]
+        if any(names.count(name) > 1 for name in _CREDENTIALS):
+            raise ForbiddenError("credentials twice: the function could go by others than were looked at")
         return await self._gate.route(auth, headers)
 
     def _request(
