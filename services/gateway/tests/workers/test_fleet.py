@@ -128,6 +128,30 @@ async def test_more_live_workers_than_the_maximum_are_not_kept(looked, agent, he
     await helpers.eventually(lambda: len(agent.alive) == 2)
 
 
+@pytest.mark.parametrize("state", [WorkerState.READY, WorkerState.PAUSED])
+async def test_a_maximum_lowered_while_workers_are_taken_over_holds(fleet, agent, helpers, state):
+    agent.alive = {f"old-{number}": SPEC for number in range(3)}
+    agent.states = {} if state is WorkerState.READY else dict.fromkeys(agent.alive, state)
+    pool = fleet.adopt(plan_of(SPEC, PoolLimits(max=3))).targets["f"].pool
+    await fleet.look()
+    assert pool.starting == 3
+    fleet.adopt(plan_of(SPEC, PoolLimits(max=1)))
+    await helpers.eventually(lambda: pool.starting == 0)
+    assert pool.size == 1
+    await helpers.eventually(lambda: len(agent.alive) == 1)
+
+
+async def test_a_function_removed_while_its_workers_are_taken_over_leaves_none(fleet, agent, helpers):
+    agent.alive = {"old-1": SPEC, "old-2": SPEC}
+    agent.states = {"old-2": WorkerState.PAUSED}
+    fleet.adopt(plan_of(SPEC, PoolLimits(max=3)))
+    await fleet.look()
+    fleet.adopt(plan(other="o:1"))
+    await helpers.eventually(lambda: not agent.alive)
+    fleet.tend()
+    assert fleet.draining == ()
+
+
 async def test_nothing_is_ended_before_a_first_generation_says_what_is_wanted(fleet, agent):
     agent.alive = {"old-1": SPEC}
     await fleet.step()
