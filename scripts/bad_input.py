@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -29,6 +30,11 @@ VALIDATE = f"artifactctl validate-id --artifact {MANIFEST}"
 APPLY = f"artifactctl apply --artifact {MANIFEST} --out config"
 PREPARE = f"artifactctl prepare-images --artifact {MANIFEST} --target oci-layout:images"
 GENERATE = "esb artifact generate"
+AGENT_FILES = "ESB_AGENT_DRIVER=process ESB_AGENT_STATE_DIR=/var/lib/esb ESB_IMAGE_LAYOUT=/var/lib/images"
+AGENT = f"{AGENT_FILES} ESB_AGENT_ADDRESS=tcp:127.0.0.1:7443"
+TLS_FILES = "ESB_AGENT_TLS_CERT=/none/agent.crt ESB_AGENT_TLS_KEY=/none/agent.key ESB_AGENT_TLS_CA=ca.crt"
+TLS_OFF = "ESB_AGENT_TLS=off-trusted-network"
+ASSIGNMENT = re.compile(r"[A-Z_]+=")
 FUNCTION = "/2015-03-31/functions/{}/invocations"
 
 TEMPLATE = """\
@@ -236,6 +242,14 @@ CASES = [
     Case("Box", "a service asked to listen where something else does", "python -m esb_gateway", 4, port=1),
     Case("Box", "logs of a service that does not exist", "esb-node logs --state box kettle", 2),
     Case("Box", "the agent with a driver that does not exist", "python -m esb_agent", 2),
+    Case("Box", "the agent on TCP without certificates", f"{AGENT} python -m esb_agent", 2),
+    Case("Box", "the agent on TCP, TLS switched off by another word", f"{AGENT} ESB_AGENT_TLS=off python -m esb_agent", 2),
+    Case("Box", "the agent on TCP, a certificate's path not absolute", f"{AGENT} {TLS_FILES} python -m esb_agent", 2),
+    Case("Box", "an agent's address that is none", f"{AGENT_FILES} ESB_AGENT_ADDRESS=tcp:7443 python -m esb_agent", 2),
+    Case("Box", "a log store's address that is none", f"{AGENT} {TLS_OFF} ESB_LOG_SHIP_URL=logs:9428 python -m esb_agent", 2),
+    Case("Box", "the gateway to an agent on TCP without certificates", "ESB_AGENT_ADDRESS=tcp:127.0.0.1:7443 python -m esb_gateway", 2),
+    Case("Box", "certificates that are not there yet, renewed", "esb-node certs renew --dir certs", 4),
+    Case("Box", "an owner no certificate can name", f"esb-node certs init --dir certs --owner {'o' * 65}", 4),
     # requests to a gateway whose agent was stopped
     Case("Requests", "a call while the agent is stopped", f"POST {FUNCTION.format('Hello')} {{}}", 500),
     Case("Requests", "a route while the agent is stopped", "GET /hello", 503),
@@ -266,12 +280,14 @@ def make_base(here: Path) -> None:
 
 
 def execute(command: str, here: Path, extra: dict[str, str] | None = None) -> Outcome:
-    """Run a command with the tools of this environment and nothing from the caller's settings."""
-    program, *arguments = command.split()
+    """Run a command, settings in front of it, with this environment's tools and none of the caller's settings."""
+    words = command.split()
+    given = dict(word.split("=", 1) for word in takewhile(ASSIGNMENT.match, words))
+    program, *arguments = words[len(given) :]
     done = subprocess.run(
         [BIN / program, *arguments],
         cwd=here,
-        env=settings() | (extra or {}),
+        env=settings() | given | (extra or {}),
         capture_output=True,
         text=True,
         timeout=60,

@@ -20,7 +20,7 @@ from esb_agent.drivers.process.logs import LogFile
 from esb_agent.drivers.process.payloads import Ending, ending_text
 
 PLATFORM = "platform"
-STREAMS = ("stdout", "stderr", PLATFORM)
+BETWEEN_CALLS = '"request_id": "", "trace_id": "", "line": '
 # AWS: what LogType=Tail gives.
 TAIL_BYTES = 4096
 MIB = 1024 * 1024
@@ -87,7 +87,8 @@ class CallLog:
         # The START of a call that has written nothing yet: joined with what comes next, as most calls are
         # short and a write costs more than a line.
         self._held = ""
-        self._between = self._heads = self._head_of("", "")
+        # The part of an entry that is the same for all of a call.
+        self._call = BETWEEN_CALLS
 
     def output(self, stream: str, lines: list[bytes]) -> None:
         """What the function printed."""
@@ -95,7 +96,7 @@ class CallLog:
             for line in lines:
                 self._tail.add(line)
         # A flood of short lines must not hold up the other workers' calls: the head is written once.
-        start = f'{{"time": "{time_text()}{self._heads[stream]}'
+        start = f'{{"time": "{time_text()}{self._head(stream)}'
         texts = [f"{start}{TO_JSON(line.decode('utf-8', 'replace'))}}}\n" for line in lines]
         self._write("".join(texts))
 
@@ -103,7 +104,8 @@ class CallLog:
         """The runtime was given a call."""
         self._request_id = call.request_id.decode()
         self._trace = dict(TRACE_FIELD.findall(call.trace.decode("latin-1"))) if call.trace else {}
-        self._heads = self._head_of(self._request_id, self._trace.get("Root", ""))
+        trace_id = TO_JSON(self._trace.get("Root", ""))
+        self._call = f'"request_id": "{self._request_id}", "trace_id": {trace_id}, "line": '
         self._tail = Tail() if call.tail else None
         self._begun = time.perf_counter()
         self._held = self._platform(f"START RequestId: {self._request_id} Version: $LATEST")
@@ -111,16 +113,16 @@ class CallLog:
     def finished(self, ending: Ending | None) -> bytes:
         """The call is over; `ending` when the worker is, too. Returns header lines for the answer."""
         seconds = time.perf_counter() - self._begun
-        texts: list[str] = []
+        lines: list[str] = []
         if ending:
-            texts.append(self._platform(ending_text(ending, self._request_id, time.time())))
+            lines.append(ending_text(ending, self._request_id, time.time()))
             if ending.kind != "timeout":
-                texts.append(self._platform(ending.error_type))
-        texts.append(self._platform(f"END RequestId: {self._request_id}"))
-        texts.append(self._platform(self._report(seconds, ending)))
-        self._write("".join(texts))
+                lines.append(ending.error_type)
+        self._write(
+            self._platform(*lines, f"END RequestId: {self._request_id}", self._report(seconds, ending))
+        )
         tail, self._tail = self._tail, None
-        self._request_id, self._trace, self._heads = "", {}, self._between
+        self._request_id, self._trace, self._call = "", {}, BETWEEN_CALLS
         return tail.header() if tail else b""
 
     def init_failed(self, seconds: float, status: str) -> None:
@@ -162,15 +164,16 @@ class CallLog:
         parts += ["Sampled: true"] if trace.get("Sampled") == "1" else []
         return "\t".join(parts) + "\t"
 
-    def _platform(self, line: str) -> str:
+    def _platform(self, *lines: str) -> str:
         if self._tail:
-            self._tail.add(line.encode())
-        return f'{{"time": "{time_text()}{self._heads[PLATFORM]}{TO_JSON(line)}}}\n'
+            for line in lines:
+                self._tail.add(line.encode())
+        start = f'{{"time": "{time_text()}{self._head(PLATFORM)}'
+        return "".join([f"{start}{TO_JSON(line)}}}\n" for line in lines])
 
-    def _head_of(self, request_id: str, trace_id: str) -> dict[str, str]:
-        """By stream, what stands between an entry's time and its line: the same for all of a call."""
-        rest = f'"request_id": "{request_id}", "trace_id": {TO_JSON(trace_id)}, "line": '
-        return {stream: f'", "worker": {self._worker}, "stream": "{stream}", {rest}' for stream in STREAMS}
+    def _head(self, stream: str) -> str:
+        """What stands between an entry's time and its line."""
+        return f'", "worker": {self._worker}, "stream": "{stream}", {self._call}'
 
     def _write(self, text: str) -> None:
         held, self._held = self._held, ""

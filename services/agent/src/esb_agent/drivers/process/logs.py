@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -99,18 +100,23 @@ class Capture:
     def __init__(self, write: Callable[[list[bytes]], None]) -> None:
         self._write = write
         self._rest = b""
-        self._fd = -1
+        self.fd = -1
+
+    @property
+    def unfinished(self) -> bool:
+        """A line has begun, and its end was not read yet."""
+        return bool(self._rest)
 
     def open(self) -> int:
         """Start reading. Returns the descriptor to write to, the caller's to close."""
-        self._fd, writer = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._fd, False)
-        asyncio.get_running_loop().add_reader(self._fd, self._read)
+        self.fd, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.fd, False)
+        asyncio.get_running_loop().add_reader(self.fd, self._read)
         return writer
 
     def _read(self) -> int:
         try:
-            data = os.read(self._fd, READ_BYTES)
+            data = os.read(self.fd, READ_BYTES)
         except BlockingIOError:
             return 0
         if not data:
@@ -127,19 +133,52 @@ class Capture:
     def drain(self) -> None:
         """Read what is there now: called when a call ends, so that its output is told from the next one's."""
         left = MAX_DRAIN_BYTES
-        while self._fd >= 0 and left > 0 and (size := self._read()):
+        while self.fd >= 0 and left > 0 and (size := self._read()):
             left -= size
         self._flush()
 
     def close(self) -> None:
         """Stop reading; an unfinished line is written as one."""
-        if self._fd >= 0:
-            asyncio.get_running_loop().remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            asyncio.get_running_loop().remove_reader(self.fd)
+            os.close(self.fd)
+            self.fd = -1
             self._flush()
 
     def _flush(self) -> None:
         if self._rest:
             self._write([self._rest])
             self._rest = b""
+
+
+class Captures:
+    """One worker's stdout and stderr; `write` gets the stream's name and its lines."""
+
+    def __init__(self, write: Callable[[str, list[bytes]], None]) -> None:
+        self._both = [Capture(partial(write, stream)) for stream in ("stdout", "stderr")]
+        self._ready = select.poll()
+
+    def open(self) -> tuple[int, int]:
+        """Start reading. Returns the descriptors to write to, the caller's to close."""
+        stdout, stderr = self._both
+        writer = stdout.open()
+        try:
+            writers = writer, stderr.open()
+        except OSError:
+            os.close(writer)
+            raise
+        for capture in self._both:
+            self._ready.register(capture.fd, select.POLLIN)
+        return writers
+
+    def drain(self) -> None:
+        """See `Capture.drain`. One look tells that there is nothing, as after most calls."""
+        if self._ready.poll(0) or any(capture.unfinished for capture in self._both):
+            for capture in self._both:
+                capture.drain()
+
+    def close(self) -> None:
+        """See `Capture.close`."""
+        for capture in self._both:
+            capture.close()
+        self._ready = select.poll()

@@ -1,10 +1,8 @@
 """One worker: a process, its two servers, its log, and the exchange between them."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from attrs import frozen
@@ -17,7 +15,7 @@ from esb_agent.drivers.process.exchange import Call, Exchange
 from esb_agent.drivers.process.invoke_api import MAX_EVENT_BYTES, CallDefaults, InvokeApi
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.messages import Started
-from esb_agent.drivers.process.logs import Capture, LogFile
+from esb_agent.drivers.process.logs import Captures, LogFile
 from esb_agent.drivers.process.payloads import Ending, error_type, init_ended, init_timed_out, timed_out
 from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
 from esb_agent.errors import InitFailedError
@@ -85,7 +83,7 @@ class ProcessWorker:
             peak_bytes=self._peak_bytes,
             init_seconds=lambda: self.init_seconds,
         )
-        self._captures = [Capture(partial(self._log.output, stream)) for stream in ("stdout", "stderr")]
+        self._captures = Captures(self._log.output)
 
     @property
     def age_seconds(self) -> float:
@@ -141,13 +139,7 @@ class ProcessWorker:
 
     def open_pipes(self) -> tuple[int, int]:
         """Read its output. Returns what it writes to, stdout and stderr, the caller's to close."""
-        stdout, stderr = self._captures
-        writer = stdout.open()
-        try:
-            return writer, stderr.open()
-        except OSError:
-            os.close(writer)
-            raise
+        return self._captures.open()
 
     async def wait_ready(self, seconds: float) -> None:
         """Return when it can take a call.
@@ -161,7 +153,7 @@ class ProcessWorker:
             self._log.init_failed(self.age_seconds, "Status: timeout")
             raise InitFailedError(init_timed_out(seconds).decode()) from None
         except InitFailedError as error:
-            self._drain()
+            self._captures.drain()
             status = f"Status: error\tError Type: {error_type(str(error))}"
             self._log.init_failed(self.age_seconds, status)
             raise
@@ -184,7 +176,7 @@ class ProcessWorker:
 
     def started(self, call: Call) -> None:
         """See `exchange.Recorder`. What was printed before is none of this call's."""
-        self._drain()
+        self._captures.drain()
         if not self.rss_peak_bytes and self.process:
             # The call may end the process before anybody has looked at it.
             self.rss_peak_bytes = procfs.resident_bytes((self.process.pid,))
@@ -193,16 +185,12 @@ class ProcessWorker:
 
     def finished(self, ending: Ending | None) -> bytes:
         """See `exchange.Recorder`."""
-        self._drain()
+        self._captures.drain()
         return self._log.finished(ending)
 
     def show_start(self) -> None:
         """Log the start of a call that has been silent until now."""
         self._log.show_start()
-
-    def _drain(self) -> None:
-        for capture in self._captures:
-            capture.drain()
 
     def _peak_bytes(self) -> int:
         """Its own memory is looked at when a call ends, that of what it started when the watch does.
@@ -231,9 +219,8 @@ class ProcessWorker:
         """
         self.exchange.end(ending, time.time())
         self._fail_init(init_ended(ending))
-        for capture in self._captures:
-            capture.drain()
-            capture.close()
+        self._captures.drain()
+        self._captures.close()
         if not self.exited.is_set() and (known := self.exchange.ending):
             self._tally.ended[self.spec.name, known.cause] += 1
         self.exited.set()
@@ -244,6 +231,5 @@ class ProcessWorker:
             server.close()
         for clients in self._clients:
             clients.close()
-        for capture in self._captures:
-            capture.close()
+        self._captures.close()
         self.paths.socket.unlink(missing_ok=True)
