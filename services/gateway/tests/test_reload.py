@@ -120,6 +120,18 @@ async def test_a_broken_generation_is_refused_and_the_old_one_goes_on(gateway, h
         assert log.events().count("generation refused") == 1
 
 
+async def test_a_bug_in_reading_a_generation_refuses_it_too(gateway, helpers, log, monkeypatch):
+    async with gateway() as box:
+        helpers.write_generation(box.config_dir, 1, {"functions": {"f": function()}})
+        await served(box, helpers, "000001")
+        monkeypatch.setattr("esb_gateway.reload.plan_deployment", lambda *_: [].pop())
+        helpers.write_generation(box.config_dir, 2, {"functions": {"f": function("f:2")}})
+        await helpers.eventually(lambda: "generation refused" in log.events())
+        health = (await box.client.get("/health")).json()
+        assert (health["generation"], health["reload"]["refused"]) == ("000001", "000002")
+        assert "pop from empty list" in health["reload"]["error"]
+
+
 async def test_a_variable_without_value_refuses_the_generation(gateway, helpers, log):
     async with gateway() as box:
         helpers.write_generation(

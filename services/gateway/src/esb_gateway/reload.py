@@ -76,6 +76,9 @@ class Reloader:
         except OSError as error:
             self._seen = None  # a disk may come back without a new generation
             self._refuse(mark, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug in reading one generation must not end another's service
+            self._log.exception("bug while a generation was read")
+            self._refuse(mark, f"the gateway failed to read it: {error!r}")
         else:
             self._serve(plan)
 

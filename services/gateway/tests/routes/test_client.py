@@ -23,6 +23,11 @@ def test_without_trusted_proxies_the_client_is_who_connected():
     assert seen("203.0.113.7", *sent) == plain, "this peer is not one of them"
 
 
+def test_an_ipv4_client_of_a_socket_for_both_families_is_told_as_ipv4():
+    plain = Client("203.0.113.7", "203.0.113.7", "http", 8080)
+    assert seen("::ffff:203.0.113.7", trusted=TrustedProxies()) == plain
+
+
 @pytest.mark.parametrize(
     ("peer", "chain", "source"),
     [

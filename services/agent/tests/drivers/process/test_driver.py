@@ -429,8 +429,8 @@ class TestInitialisation:
         task = asyncio.create_task(box.more("slow:1", worker_id="slow"))
         await until(lambda: procfs.children(box.driver._keeper.pid))
         assert await box.driver.destroy("slow")
-        with pytest.raises(InitFailedError, match="signal: killed"):
-            await task
+        with pytest.raises(DriverError, match="slow was ended during its start: destroyed"):
+            await task  # not the function's fault: it is not told as an error of its initialisation
 
 
 class TestEndings:
@@ -558,6 +558,24 @@ class TestEndings:
             "import os, subprocess\n"
             "def handler(event, context):\n"
             "    child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+            "    open(event, 'w').write(str(child.pid))\n"
+            "    os._exit(1)"
+        )
+        note = box.state / "note"
+        assert (await call(worker, str(note))).gone == "exit"
+        await until(lambda: not alive(int(note.read_text())))
+
+    async def test_a_child_that_is_about_to_become_another_program_is_killed_too(self, box, call, until):
+        # Between two programs a process has no environment to know it by.
+        worker = await box.worker(
+            "import os, subprocess, sys, time\n"
+            "def handler(event, context):\n"
+            "    late = 'import os, sys, time; open(sys.argv[2], \"w\").close(); time.sleep(0.02);'\\\n"
+            '        \'os.execve("/bin/sleep", ["sleep", "1000"], {"ESB_WORKER_DIR": sys.argv[1]})\'\n'
+            "    ready = event + '.ready'\n"
+            "    command = ['env', '-i', sys.executable, '-c', late, os.environ['ESB_WORKER_DIR'], ready]\n"
+            "    child = subprocess.Popen(command, start_new_session=True)\n"
+            "    while not os.path.exists(ready): time.sleep(0.001)\n"
             "    open(event, 'w').write(str(child.pid))\n"
             "    os._exit(1)"
         )

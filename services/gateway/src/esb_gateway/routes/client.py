@@ -51,7 +51,8 @@ def parse_trusted_proxies(text: str) -> TrustedProxies:
 def client_of(scope: Scope, trusted: TrustedProxies) -> Client:
     """Return the client of a request."""
     client, server = scope.get("client"), scope.get("server")
-    peer: str = client[0] if client else ""
+    # On a socket for both families an IPv4 peer is seen as ::ffff:198.51.100.7.
+    peer: str = client[0].removeprefix("::ffff:") if client else ""
     port: int = server[1] if server and server[1] else _DEFAULT_PORTS.get(scope["scheme"], 80)
     if not trusted.networks or not _trusts(trusted, peer):
         return Client(peer, peer, scope["scheme"], port)

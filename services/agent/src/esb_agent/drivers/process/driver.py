@@ -195,6 +195,7 @@ class ProcessDriver:
             self._keeper.kill(worker.run)
             with suppress(TimeoutError):
                 await asyncio.wait_for(worker.exited.wait(), EXIT_SECONDS)
+        await worker.settled()
         worker.close()
         if not any(other.spec.name == worker.spec.name for other in self._workers.values()):
             self._logs.release(worker.spec.name)

@@ -18,7 +18,7 @@ from esb_agent.drivers.process.keeper.messages import Started
 from esb_agent.drivers.process.logs import Captures, LogFile
 from esb_agent.drivers.process.payloads import Ending, error_type, init_ended, init_timed_out, timed_out
 from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
-from esb_agent.errors import InitFailedError
+from esb_agent.errors import AgentError, DriverError, InitFailedError
 from esb_agent.http_connection import Clients
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
 from esb_agent.tally import Tally
@@ -74,6 +74,7 @@ class ProcessWorker:
         self._kill = kill
         self._tally = tally
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._opening: asyncio.Task[str] | None = None
         self._servers: list[asyncio.Server] = []
         self._clients: tuple[Clients, ...] = ()
         self._log = CallLog(
@@ -122,7 +123,19 @@ class ProcessWorker:
         )
 
     async def open_servers(self) -> str:
-        """Listen for its runtime and for its callers. Returns the runtime's `host:port`."""
+        """Listen for its runtime and for its callers. Returns the runtime's `host:port`.
+
+        To its end even when whoever waits gives up: a server that is half made could not be closed.
+        """
+        self._opening = asyncio.create_task(self._open_servers())
+        return await asyncio.shield(self._opening)
+
+    async def settled(self) -> None:
+        """Return when none of its servers is being made."""
+        if self._opening:
+            await asyncio.gather(self._opening, return_exceptions=True)
+
+    async def _open_servers(self) -> str:
         loop = asyncio.get_running_loop()
         region = self.spec.environment.get("AWS_REGION", DEFAULT_REGION)
         arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{self.spec.name}"
@@ -146,6 +159,7 @@ class ProcessWorker:
 
         Raises:
             InitFailedError: it reported an error, ended, or took too long.
+            DriverError: this agent ended it, which is none of the function's doing.
         """
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), seconds)
@@ -159,9 +173,9 @@ class ProcessWorker:
             raise
 
     def check_not_ended(self) -> None:
-        """Raises InitFailedError when it was destroyed while it was being made."""
+        """Raises DriverError when it was destroyed while it was being made."""
         if self.exchange.ending:
-            raise InitFailedError(init_ended(self.exchange.ending).decode())
+            raise self._start_error(self.exchange.ending)
 
     def _on_ready(self) -> None:
         self.init_seconds = self.age_seconds
@@ -169,8 +183,18 @@ class ProcessWorker:
             self._ready.set_result(None)
 
     def _fail_init(self, payload: bytes) -> None:
+        self._fail_start(InitFailedError(payload.decode("utf-8", "replace")))
+
+    def _start_error(self, ending: Ending) -> AgentError:
+        if ending.asked_for:
+            return DriverError(
+                f"worker {self.identity.worker_id} was ended during its start: {ending.reason}"
+            )
+        return InitFailedError(init_ended(ending).decode())
+
+    def _fail_start(self, error: AgentError) -> None:
         if not self._ready.done():
-            self._ready.set_exception(InitFailedError(payload.decode("utf-8", "replace")))
+            self._ready.set_exception(error)
             # Whoever waited may have been cancelled; then nobody is to be told.
             self._ready.exception()
 
@@ -210,7 +234,7 @@ class ProcessWorker:
         if self.spawning:
             self._kill(self.run)
         self.exchange.end(ending, time.time())
-        self._fail_init(init_ended(ending))
+        self._fail_start(self._start_error(ending))
 
     def process_ended(self, ending: Ending) -> None:
         """Its process is gone, and all it started.
@@ -218,7 +242,7 @@ class ProcessWorker:
         `ending` counts unless it was being killed for a reason already.
         """
         self.exchange.end(ending, time.time())
-        self._fail_init(init_ended(ending))
+        self._fail_start(self._start_error(ending))
         self._captures.drain()
         self._captures.close()
         if not self.exited.is_set() and (known := self.exchange.ending):

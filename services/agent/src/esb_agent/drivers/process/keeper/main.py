@@ -34,6 +34,8 @@ from esb_agent.drivers.process.keeper.messages import (
 PR_SET_CHILD_SUBREAPER = 36
 # How long a killed process may take until it is gone, before it is left to the next round.
 SWEEP_SECONDS = 0.5
+# How long a process that becomes another program may be without an environment.
+NAMELESS_SECONDS = 0.2
 
 
 class Keeper:
@@ -48,6 +50,7 @@ class Keeper:
         self._libc = libc
         self._leaders: dict[str, int] = {}
         self._directories: dict[int, str] = {}
+        self._never_named: set[int] = set()
 
     def run(self) -> Spawn | None:
         """Serve until the agent is gone (None). In a forked worker: returns what that is to become."""
@@ -133,9 +136,15 @@ class Keeper:
             birth.execute(spawn)
         return spawn
 
+    def _strays(self) -> list[int]:
+        return [pid for pid in procfs.children(os.getpid()) if pid not in self._directories]
+
     def _members(self, leader: int) -> list[int]:
-        strays = [pid for pid in procfs.children(os.getpid()) if pid not in self._directories]
-        return procfs.members(leader, self._directories[leader], strays)
+        return procfs.members(leader, self._directories[leader], self._strays())
+
+    def _nameless(self) -> set[int]:
+        """Strays amid becoming another program, or amid their end: nothing tells then whose they are."""
+        return {pid for pid in self._strays() if procfs.nameless(pid)} - self._never_named
 
     def _signal(self, leader: int, number: int) -> None:
         if number == signal.SIGKILL:
@@ -161,13 +170,18 @@ class Keeper:
     def _sweep(self, leader: int) -> None:
         """Kill what an ended worker left behind."""
         procfs.kill_group(leader)
-        until = time.monotonic() + SWEEP_SECONDS
-        while True:
+        begun = time.monotonic()
+        while (waited := time.monotonic() - begun) <= SWEEP_SECONDS:
+            nameless = self._nameless()  # before the others are told: who has a name by then is among them
             stats = [procfs.read_stat(pid) for pid in self._members(leader) if pid != leader]
             left = [stat.pid for stat in stats if stat and stat.alive]
-            if not left or time.monotonic() > until:
-                return
             procfs.send(left, signal.SIGKILL)
+            if not left and not nameless:
+                return
+            if not left and waited > NAMELESS_SECONDS:
+                # Started without an environment, then: waited for this once, not at each worker's end.
+                self._never_named = nameless | self._never_named.intersection(self._strays())
+                return
             time.sleep(0.001)
 
     def _forget(self, pid: int, status: int) -> None:

@@ -100,6 +100,18 @@ def marked(pid: int, directory: str) -> bool:
     return f"\0{MARKER}={directory}{end}".encode() in environment
 
 
+def nameless(pid: int) -> bool:
+    """It lives, and its environment is empty or can't be read.
+
+    For good, or because it is becoming another program, or is about to be gone.
+    """
+    environment = b""
+    with suppress(OSError):
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    stat = None if environment else read_stat(pid)
+    return stat is not None and stat.alive
+
+
 def members(leader: int, directory: str, strays: Iterable[int]) -> list[int]:
     """All processes of a worker.
 
