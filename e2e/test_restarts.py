@@ -117,7 +117,11 @@ def test_a_worker_that_was_busy_for_a_killed_gateway_is_adopted_when_it_is_free(
     box.until(lambda: 'workers{function="other",state="busy"} 1.0' in metrics(box), "the call runs")
     end(box, "gateway", signal.SIGKILL)
     held.join()
-    box.until(lambda: call(client, "other")["pid"] == before["pid"], "the worker is used again", 15)
+    box.until(lambda: 'adopted_total{function="other"} 1.0' in metrics(box), "the worker is adopted", 15)
+    # As many at once as there may be workers: which of the idle ones a single call gets is anybody's guess.
+    with ThreadPoolExecutor(4) as many:
+        answers = list(many.map(lambda _: call(client, "other", seconds=0.5), range(4)))
+    assert before["pid"] in {answer["pid"] for answer in answers}
 
 
 def metrics(box: RealBox) -> str:
