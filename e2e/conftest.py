@@ -98,7 +98,7 @@ def lambda_client() -> Callable[[RealBox], AbstractContextManager[Any]]:
             region_name="us-east-1",
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
         )
         try:
             yield client

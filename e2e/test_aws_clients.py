@@ -15,15 +15,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from faults.real_box import RealBox
-from ruamel.yaml import YAML
 
 REQUIREMENTS = Path(__file__).parent / "aws_cli" / "requirements.txt"
 REGION = "us-east-1"
@@ -94,38 +92,21 @@ def chain(event, context):
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
     running = RealBox(tmp_path_factory.mktemp("clients"))
     running.generate(TEMPLATE, {"src/app.py": SOURCE})
-    running.up()
-    try:
-        running.apply()
-        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+    with running.serving():
         yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture(scope="module")
 def key(box: RealBox) -> dict[str, str]:
     """The operator's key pair, as the box made it."""
-    found = YAML(typ="safe").load((box.state / "gateway" / "credentials.yml").read_text())["access_keys"]
-    pair = next(one for one in found if one["name"] == "operator")
-    return {
-        "AWS_ACCESS_KEY_ID": pair["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": pair["secret_access_key"],
-    }
+    access_key, secret = box.operator()
+    return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret}
 
 
 @pytest.fixture(scope="module")
-def client(box: RealBox, key: dict[str, str]) -> Iterator[Any]:
-    made = boto3.client(
-        "lambda",
-        endpoint_url=box.url,
-        region_name=REGION,
-        aws_access_key_id=key["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=key["AWS_SECRET_ACCESS_KEY"],
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield made
-    made.close()
+def client(box: RealBox, lambda_client: Callable[[RealBox], AbstractContextManager[Any]]) -> Iterator[Any]:
+    with lambda_client(box) as made:
+        yield made
 
 
 def test_a_function_is_called_with_all_that_boto3_can_say(client: Any) -> None:

@@ -80,13 +80,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def box(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Iterator[RealBox]:
     running = RealBox(tmp_path_factory.mktemp("lasts"), {"ESB_GATEWAY_EVENT_RETRY_SECONDS": "0.2"})
     running.generate(TEMPLATE.format(place=kept), {"src/app.py": SOURCE})
-    running.up()
-    try:
-        running.apply()
-        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+    with running.serving():
         yield running
-    finally:
-        running.down()
     assert running.left_behind() == []
 
 

@@ -156,13 +156,8 @@ def box(
 ) -> Iterator[RealBox]:
     running = RealBox(tmp_path_factory.mktemp("browser"))
     running.generate(TEMPLATE.replace("PAGE", f"http://127.0.0.1:{pages[1]}"), {"src/app.py": SOURCE})
-    running.up()
-    try:
-        running.apply()
-        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+    with running.serving():
         yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture(scope="module")

@@ -39,13 +39,8 @@ def work(event, context):
 def box(tmp_path: Path) -> Iterator[RealBox]:
     running = RealBox(tmp_path)
     running.generate(TEMPLATE, {"src/app.py": SOURCE})
-    running.up()
-    try:
-        running.apply()
-        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+    with running.serving():
         yield running
-    finally:
-        running.down()
 
 
 class Events:

@@ -78,13 +78,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
     running = RealBox(tmp_path_factory.mktemp("fuzz"), environ)
     running.generate(TEMPLATE, {"src/app.py": SOURCE})
     _complete_config(running.artifact)
-    running.up()
-    try:
-        running.apply()
-        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+    with running.serving():
         yield running
-    finally:
-        running.down()
 
 
 def _complete_config(artifact: Path) -> None:

@@ -8,14 +8,13 @@ import os
 import signal
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from faults.real_box import RealBox
 
@@ -57,28 +56,14 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
     environ = {"ENABLE_CONTAINER_PAUSE": "true", "ESB_GATEWAY_PAUSE_AFTER": "3"}
     running = RealBox(tmp_path_factory.mktemp("restarts"), environ)
     running.generate(TEMPLATE, {"src/app.py": SOURCE})
-    running.up()
-    try:
-        running.apply()
-        running.until(lambda: running.health().get("generation") == running.generation(), "generation served")
+    with running.serving():
         yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture(scope="module")
-def client(box: RealBox) -> Iterator[Any]:
-    key, secret = box.operator()
-    made = boto3.client(
-        "lambda",
-        endpoint_url=box.url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
-    )
-    yield made
-    made.close()
+def client(box: RealBox, lambda_client: Callable[[RealBox], AbstractContextManager[Any]]) -> Iterator[Any]:
+    with lambda_client(box) as made:
+        yield made
 
 
 def call(client: Any, function: str, **event: float) -> dict[str, int]:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,17 @@ class RealBox:
     def up(self) -> str:
         """Start the box; what the command printed."""
         return self.command("esb-node", "up", "--state", self.state, "--detach").stdout
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Up, with what was generated applied and served; down at the end."""
+        self.up()
+        try:
+            self.apply()
+            self.until(lambda: self.health().get("generation") == self.generation(), "generation served")
+            yield
+        finally:
+            self.down()
 
     def down(self) -> None:
         """Stop the box; fine when it is down."""
