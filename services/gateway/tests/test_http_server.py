@@ -68,9 +68,9 @@ async def test_a_head_request_gets_headers_only_and_the_connection_stays_usable(
     assert (await ask("GET /whole", until=b"ok")).startswith(b"HTTP/1.1 200")
 
 
-async def test_what_is_not_whole_is_sent_as_uvicorn_does(ask):
-    assert (await ask("GET /unframed", until=b"0\r\n\r\n")).endswith(b"chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
-    assert (await ask("GET /parts", until=b"0\r\n\r\n")).endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+async def test_what_an_application_sends_in_parts_goes_out_in_chunks_and_all_else_with_its_length(ask):
+    assert (await ask("GET /unframed", until=b"ok")).endswith(b"content-length: 2\r\n\r\nok")
+    assert (await ask("GET /parts", until=b"0\r\n\r\n")).endswith(b"chunked\r\n\r\n6\r\nonetwo\r\n0\r\n\r\n")
     assert b"transfer-encoding" not in await ask("GET /empty", until=b"\r\n\r\n")
 
 

@@ -173,7 +173,9 @@ async def test_what_is_no_http_is_400(connect, sent):
 
 async def test_a_body_with_broken_chunks_is_400_and_its_endpoint_ends(connect, app, helpers):
     reader, writer = await connect()
-    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzzz\r\n")
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    await asyncio.sleep(PATIENCE / 5)
+    writer.write(b"zzz\r\n")
     assert (await rest(reader)).startswith(b"HTTP/1.1 400 ")
     await helpers.eventually(lambda: app.gone == 1)
 

@@ -1,4 +1,4 @@
-"""The gateway as one ASGI application.
+"""The gateway as one endpoint, and as one ASGI application.
 
 /2015-03-31/… and other dates: Lambda API      /health   /metrics      everything else: routes of routing.yml
 /function-urls/{function}/…, or any path where the Host is <function>.lambda-url.<anything>: function URLs
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import count
 from typing import Any, BinaryIO
 
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esb_gateway.access_log import AccessLog, Log
+from esb_gateway.asgi import answer_asgi, asgi_endpoint
 from esb_gateway.async_invoke.dead_letters_api import DeadLettersApi
 from esb_gateway.async_invoke.dead_letters_path import is_dead_letters
 from esb_gateway.async_invoke.delivery import Delivery
@@ -36,6 +38,7 @@ from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Deployment, Served
 from esb_gateway.front import Front
 from esb_gateway.health import HealthEndpoint
+from esb_gateway.http_messages import Endpoint, Request, Response
 from esb_gateway.lambda_api.endpoint import LambdaApi
 from esb_gateway.lambda_api.paths import is_lambda_api
 from esb_gateway.metrics import MetricsEndpoint
@@ -75,46 +78,53 @@ class Deps:
 
 
 class Gateway(Starlette):
-    """Starlette, with the two endpoints that take the load reached past its exception layers and its router.
+    """All endpoints, by path. Starlette has the lifespan and the gateway's own views.
 
-    Those cost as much as all that the gateway itself does for a call. Middleware runs before these two as
-    well.
+    What comes from a server of ours goes to `answer`; under any other one this is an ASGI application.
+    Middleware runs before every endpoint, either way.
     """
 
     def __init__(
         self,
         *,
-        invoke: ASGIApp,
-        routes: ASGIApp,
-        urls: ASGIApp,
+        invoke: Endpoint,
+        routes: Endpoint,
+        urls: Endpoint,
         dead_letters: ASGIApp,
         own: Mapping[str, ASGIApp],
+        middleware: Sequence[Middleware],
         **options: Any,
     ) -> None:
         super().__init__(routes=[Route(path, app) for path, app in own.items()], **options)
         self._own = frozenset(own)
-        self._invoke = self._behind_middleware(invoke)
-        self._routes = self._behind_middleware(routes)
-        self._urls = self._behind_middleware(urls)
-        self._dead_letters = self._behind_middleware(dead_letters)
+        self._invoke = invoke
+        self._routes = routes
+        self._urls = urls
+        self._dead_letters = asgi_endpoint(dead_letters)
+        self._views = asgi_endpoint(super().__call__)
+        self._outermost: ASGIApp = partial(answer_asgi, self._choose)
+        for factory, args, more in reversed(middleware):
+            self._outermost = factory(self._outermost, *args, **more)
+        self.answer: Endpoint = asgi_endpoint(self._outermost) if middleware else self._choose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or run the lifespan."""
-        if scope["type"] == "http" and is_function_url(scope):
-            await self._urls(scope, receive, send)
-        elif scope["type"] != "http" or scope["path"] in self._own:
-            await super().__call__(scope, receive, send)
-        elif is_lambda_api(scope["path"]):
-            await self._invoke(scope, receive, send)
-        elif is_dead_letters(scope["path"]):
-            await self._dead_letters(scope, receive, send)
+        """Answer one request of an ASGI server, or run the lifespan."""
+        if scope["type"] == "http":
+            await self._outermost(scope, receive, send)
         else:
-            await self._routes(scope, receive, send)
+            await super().__call__(scope, receive, send)
 
-    def _behind_middleware(self, app: ASGIApp) -> ASGIApp:
-        for factory, args, options in reversed(self.user_middleware):
-            app = factory(app, *args, **options)
-        return app
+    def _choose(self, request: Request) -> Coroutine[Any, Any, Response]:
+        if is_function_url(request):
+            return self._urls(request)
+        path = request.path
+        if path in self._own:
+            return self._views(request)
+        if is_lambda_api(path):
+            return self._invoke(request)
+        if is_dead_letters(path):
+            return self._dead_letters(request)
+        return self._routes(request)
 
 
 def create_app(config: GatewayConfig, deps: Deps) -> Gateway:

@@ -97,7 +97,7 @@ async def _serve(
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=partial(GatewayProtocol, client_timeout=config.client_timeout),  # type: ignore[arg-type] # only called
+            http=partial(GatewayProtocol, endpoint=app.answer, client_timeout=config.client_timeout),  # type: ignore[arg-type] # only called
             ws="none",
             lifespan="on",
             log_config=None,
@@ -105,7 +105,6 @@ async def _serve(
             proxy_headers=False,
             server_header=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, int(config.drain_timeout)),
         )
     )

@@ -4,17 +4,20 @@ What stands between and behind the chunks of a body has the room of a head too.
 
 A head has to be complete within the client timeout; in every such period some more of a body has to arrive,
 and some more of a response to be taken. So a client that stalls is let go, one with a slow line is not.
-Requests that arrive in one piece, nearly all, cost no timer.
+Requests that arrive in one piece, nearly all, cost no timer. A connection without a request is kept for
+`KEEP_ALIVE` seconds, more or less: one timer looks after that, however many requests come.
 """
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import TimerHandle
-from typing import Any
+from typing import cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from esb_gateway.http_messages import Header
 
 CLIENT_TIMEOUT = 60.0
+KEEP_ALIVE = 75.0
 HEAD_LIMIT = 64 * 1024
 _LEAST_PROGRESS = 16 * 1024  # bytes of a body in one period
 _BAD, _TIMED_OUT, _HEAD_TOO_LARGE = (
@@ -32,14 +35,18 @@ class TwoHostsError(Exception):
     """More than one Host: who stands before us may have gone by another one than we would."""
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with an end to its patience."""
+class PatientProtocol(asyncio.Protocol):
+    """The connection's timers and counters; who parses the requests keeps the flags."""
 
-    def __init__(self, *args: Any, client_timeout: float = CLIENT_TIMEOUT, **options: Any) -> None:
-        super().__init__(*args, **options)
+    transport: asyncio.Transport
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client_timeout: float) -> None:
+        self.loop = loop
         self._patience = client_timeout
         self._reading: TimerHandle | None = None
         self._writing: TimerHandle | None = None
+        self._keeping: TimerHandle | None = None
+        self._idle_since: float | None = None  # no request here or under way since then
         self._in_head = True  # waiting for a head, or amid it
         self._in_body = False
         self._begun = False
@@ -48,103 +55,102 @@ class PatientProtocol(HttpToolsProtocol):
         self._unsent = 0
         self._refusal = _BAD
         self._refused = False
+        self._read_paused = False
+        self._write_paused = False
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the client's time for its first request."""
-        super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, transport)
         self._reading = self.loop.call_later(self._patience, self._look_at_request)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
-        self._stop_reading()
-        self._stop_writing()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; look after the time only of a request that is incomplete after them."""
-        self._received += len(data)
-        self._unbodied += len(data)
-        super().data_received(data)
-        if self._in_body or (self._in_head and self._begun):
-            framing = self._received if self._in_head else self._unbodied
-            if framing > HEAD_LIMIT:
-                self._refuse(_HEAD_TOO_LARGE)
-            elif self._reading is None:
-                self._reading = self.loop.call_later(self._patience, self._look_at_request)
-        elif self._reading is not None:
-            self._stop_reading()
-
-    def on_message_begin(self) -> None:
-        """Start a request."""
-        self._begun = self._in_head = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Start the request's work; its head has to be of a bearable size."""
-        if self._received > HEAD_LIMIT and sum(len(n) + len(v) + 4 for n, v in self.headers) > HEAD_LIMIT:
-            self._refusal = _HEAD_TOO_LARGE
-            raise HeadTooLargeError
-        if [name for name, _ in self.headers].count(b"host") > 1:
-            raise TwoHostsError
-        self._in_head, self._in_body, self._received, self._unbodied = False, True, 0, 0
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of a body."""
-        self._unbodied = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End the reading of a request."""
-        self._in_body = self._begun = False
-        self._in_head, self._received = True, 0
-        super().on_message_complete()
+        for timer in (self._reading, self._writing, self._keeping):
+            if timer is not None:
+                timer.cancel()
+        self._reading = self._writing = self._keeping = None
 
     def pause_writing(self) -> None:
         """Start the client's time for reading what is waiting for it."""
-        super().pause_writing()
+        self._write_paused = True
         if self._writing is None:
             self._watch_writing()
 
     def resume_writing(self) -> None:
         """Stop the client's time for reading."""
-        self._stop_writing()
-        super().resume_writing()
+        self._write_paused = False
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no request of HTTP, or too large a head, and close."""
-        self._refuse(self._refusal)
+    def check_head(self, headers: list[Header]) -> None:
+        """Look at a head that is complete.
 
-    def _look_at_request(self) -> None:
-        self._reading = None
-        if self.flow.read_paused or (self._in_body and self._received >= _LEAST_PROGRESS):
-            self._received = 0 if self._in_body else self._received
-            self._reading = self.loop.call_later(self._patience, self._look_at_request)
-        elif self._begun:
-            self._refuse(_TIMED_OUT)
-        else:
-            self.transport.close()
+        Raises:
+            HeadTooLargeError: it is longer than `HEAD_LIMIT`.
+            TwoHostsError: it names two hosts.
+        """
+        if self._received > HEAD_LIMIT and sum(len(n) + len(v) + 4 for n, v in headers) > HEAD_LIMIT:
+            self._refusal = _HEAD_TOO_LARGE
+            raise HeadTooLargeError
+        if [name for name, _ in headers].count(b"host") > 1:
+            raise TwoHostsError
 
-    def _refuse(self, status: bytes) -> None:
-        """Answer for ourselves and close; a client that has a part of its answer is just cut off.
+    def look_after(self) -> None:
+        """After bytes: look after the time and the room only of a request that is incomplete now."""
+        if self._in_body or (self._in_head and self._begun):
+            framing = self._received if self._in_head else self._unbodied
+            if framing > HEAD_LIMIT:
+                self.refuse(_HEAD_TOO_LARGE)
+            elif self._reading is None:
+                self._reading = self.loop.call_later(self._patience, self._look_at_request)
+        elif self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def keep_for_a_while(self) -> None:
+        """After a response, with no other request here: start the time of an unused connection."""
+        self._idle_since = self.loop.time()
+        if self._keeping is None:
+            self._keeping = self.loop.call_later(KEEP_ALIVE, self._look_at_use)
+
+    def refuse(self, status: bytes | None = None) -> None:
+        """Answer for ourselves and close.
 
         In the next turn: a response before this one may wait for it too.
         """
         if self._refused:
             return
-        self._refused, answer = True, b""
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            text = status.partition(b" ")[2]
-            head = (
-                b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-            )
-            answer = head % (status, len(text)) + text
-        self.loop.call_soon(self._end, answer)
+        self._refused = True
+        status = status or self._refusal
+        text = status.partition(b" ")[2]
+        head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.loop.call_soon(self._end, head % (status, len(text)) + text)
+
+    def _look_at_request(self) -> None:
+        self._reading = None
+        if self._read_paused or (self._in_body and self._received >= _LEAST_PROGRESS):
+            self._received = 0 if self._in_body else self._received
+            self._reading = self.loop.call_later(self._patience, self._look_at_request)
+        elif self._begun:
+            self.refuse(_TIMED_OUT)
+        else:
+            self.transport.close()
+
+    def _look_at_use(self) -> None:
+        """Look again when the time of the last use would be over: so no request sets or stops a timer."""
+        self._keeping = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + KEEP_ALIVE - self.loop.time()
+        if left > 0:
+            self._keeping = self.loop.call_later(left, self._look_at_use)
+        else:
+            self.transport.close()
 
     def _end(self, answer: bytes) -> None:
         if not self.transport.is_closing():
-            if answer:
-                self.transport.write(answer)
+            self.transport.write(answer)
             self.transport.close()
 
     def _watch_writing(self) -> None:
@@ -157,13 +163,3 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             self._writing = None
             self.transport.abort()
-
-    def _stop_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
-
-    def _stop_writing(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None

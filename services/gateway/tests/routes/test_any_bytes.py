@@ -5,6 +5,7 @@ import json
 import select
 import socket
 import threading
+from functools import partial
 
 import pytest
 import uvicorn
@@ -51,8 +52,9 @@ class Server:
     async def _serve(self) -> None:
         async with self._gateway(FUNCTIONS, ROUTES) as box:
             self.log = box.log
+            protocol = partial(GatewayProtocol, endpoint=box.app.answer)
             config = uvicorn.Config(
-                box.app, http=GatewayProtocol, ws="none", lifespan="off", log_config=None, access_log=False
+                box.app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False
             )
             self._server = uvicorn.Server(config)
             await self._server.serve(sockets=[self._listener])

@@ -1,4 +1,5 @@
 import pytest
+from esb_gateway.http_messages import Ends, Request
 from esb_gateway.routes.client import Client, TrustedProxies, client_of, parse_trusted_proxies
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,13 +8,9 @@ TRUSTED = parse_trusted_proxies("10.0.0.0/8, 192.168.1.1 fd00::/8")
 
 
 def seen(peer: str, *headers: tuple[str, str], trusted: TrustedProxies = TRUSTED) -> Client:
-    scope = {
-        "client": (peer, 4711),
-        "server": ("127.0.0.1", 8080),
-        "scheme": "http",
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
-    }
-    return client_of(scope, trusted)
+    sent = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    ends = Ends((peer, 4711), ("127.0.0.1", 8080))
+    return client_of(Request("GET", "/", b"", sent, None, ends=ends), trusted)
 
 
 def test_without_trusted_proxies_the_client_is_who_connected():

@@ -1,10 +1,10 @@
 import json
-from urllib.parse import unquote
 
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from esb_gateway.http_messages import Ends, Request
 from esb_gateway.routes.function_urls import is_function_url
 
 PAGE = "https://app.example.com"
@@ -248,10 +248,13 @@ async def test_what_was_signed_for_one_url_opens_no_other(gateway, agent, helper
         assert sent["status"] == 200
 
 
+def request(path, *headers):
+    return Request("GET", path, b"", list(headers), None, ends=Ends())
+
+
 @pytest.mark.parametrize("raw", [b"/%66unction-urls/xy/f/", b"/function-urls%2Ff/"])
 def test_another_spelling_of_the_prefix_is_no_url_whose_name_would_be_cut_elsewhere(raw):
-    scope = {"path": unquote(raw.decode()), "raw_path": raw, "headers": [(b"host", b"box")]}
-    assert is_function_url(scope) is False
+    assert is_function_url(request(raw.decode(), (b"host", b"box"))) is False
 
 
 @pytest.mark.parametrize(
@@ -264,5 +267,5 @@ def test_another_spelling_of_the_prefix_is_no_url_whose_name_would_be_cut_elsewh
     ],
 )
 def test_a_request_for_a_url_is_known_by_host_or_path(path, host, expected):
-    assert is_function_url({"path": path, "headers": [(b"accept", b"*"), (b"host", host)]}) is expected
-    assert is_function_url({"path": "/", "headers": []}) is False
+    assert is_function_url(request(path, (b"accept", b"*"), (b"host", host))) is expected
+    assert is_function_url(request("/")) is False

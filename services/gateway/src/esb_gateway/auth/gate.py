@@ -13,7 +13,7 @@ import hmac
 from artifact_contract.config_types import RouteAuth
 from starlette.types import ASGIApp, Scope
 
-from esb_gateway.asgi import raw_path
+from esb_gateway.asgi import no_more, request_of
 from esb_gateway.auth.credential_store import CredentialStore
 from esb_gateway.auth.credentials import FUNCTIONS, ApiKey
 from esb_gateway.auth.errors import AuthError
@@ -24,6 +24,7 @@ from esb_gateway.auth.sigv4 import EMPTY_HASH, Principal, SignedRequest, SigV4, 
 from esb_gateway.auth.tokens import Tokens
 from esb_gateway.errors import ForbiddenError, UnauthorizedError
 from esb_gateway.front import Front
+from esb_gateway.http_messages import Endpoint, Request
 from esb_gateway.routes.proxy_request import NOBODY, Caller
 
 
@@ -39,21 +40,19 @@ class Gate:
         self._signed_only = sigv4
         self._tokens = Tokens(KeySets(front.clock.monotonic, front.log, fetch))
 
-    def lambda_api(self, endpoint: ASGIApp) -> ASGIApp:
+    def lambda_api(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint behind a check of signatures, or as it is when that is switched off."""
         return SignedEndpoint(endpoint, self._sigv4, self._front) if self._signed_only else endpoint
 
-    def signature(self, scope: Scope, body: bytes) -> Principal:
+    def signature(self, request: Request, body: bytes) -> Principal:
         """Return who signed a request, whose body is here already: function URLs of AWS_IAM.
 
         Raises:
             AuthError: nobody, or not this request.
         """
         hashed = body_hash(body) if body else EMPTY_HASH
-        request = SignedRequest(
-            scope["method"], raw_path(scope), scope["query_string"], scope["headers"], hashed
-        )
-        return self._sigv4.verify(request, self._front.clock.now())
+        signed = SignedRequest(request.method, request.raw_path, request.query, request.headers, hashed)
+        return self._sigv4.verify(signed, self._front.clock.now())
 
     async def route(self, auth: RouteAuth, headers: dict[bytes, bytes]) -> Caller:
         """Return who calls a route that asks.
@@ -92,7 +91,7 @@ class Gate:
         if b"x-api-key" in headers:
             if _carried(self._store.current.admin_keys, headers) is None:
                 raise AuthError("The key is none of this box's admin keys.")
-        elif self.signature(scope, body).name == FUNCTIONS:
+        elif self.signature(request_of(scope, no_more), body).name == FUNCTIONS:
             raise AuthError("The functions' key pair does not open the box's own views.")
 
     def guarded(self, endpoint: ASGIApp) -> ASGIApp:

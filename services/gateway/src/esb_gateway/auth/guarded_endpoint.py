@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import orjson
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from esb_gateway.asgi import ClientGoneError, read_body, respond
+from esb_gateway.asgi import read_body, respond
 from esb_gateway.auth.errors import AuthError
-from esb_gateway.auth.signed_endpoint import Replay
 from esb_gateway.errors import CallError, route_error
+from esb_gateway.http_messages import ClientGoneError
 
 MAX_BYTES = 1024 * 1024
 Admin = Callable[[Scope, bytes], None]
@@ -34,6 +34,21 @@ class GuardedEndpoint:
             await refuse(send, error)
             return
         await self._app(scope, Replay({"type": "http.request", "body": body}, receive), send)
+
+
+class Replay:
+    """`receive` of a request whose body was read already."""
+
+    __slots__ = ("_first", "_receive")
+
+    def __init__(self, first: Message, receive: Receive) -> None:
+        self._first: Message | None = first
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        """Give the body once, then what the server has to say."""
+        first, self._first = self._first, None
+        return first if first is not None else await self._receive()
 
 
 async def refuse(send: Send, error: CallError) -> None:

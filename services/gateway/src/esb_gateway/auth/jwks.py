@@ -72,7 +72,8 @@ class KeySets:
                     pass
         elif self._stale(cached, key_id, fresh):
             async with cached.lock:
-                await self._refresh(issuer, source, cached)
+                # a task: endpoints have none, and its timeout needs one
+                await asyncio.create_task(self._refresh(issuer, source, cached))
         if self._monotonic() - cached.fetched > STALE_SECONDS:
             return None
         return cached.keys.get(key_id)

@@ -17,7 +17,7 @@ import orjson
 from attrs import frozen
 from starlette.types import Receive, Scope, Send
 
-from esb_gateway.asgi import ClientGoneError, Header, read_body, respond
+from esb_gateway.asgi import read_body, request_of, respond
 from esb_gateway.auth.credential_store import CredentialStore
 from esb_gateway.auth.credentials import ApiKey, Credentials, User
 from esb_gateway.auth.passwords import PasswordHash, hash_password, parse_hash
@@ -25,6 +25,7 @@ from esb_gateway.auth.tokens import issue
 from esb_gateway.auth.tries import Tries, network
 from esb_gateway.errors import InvalidContentError, PayloadTooLargeError
 from esb_gateway.front import Front
+from esb_gateway.http_messages import ClientGoneError, Header
 from esb_gateway.routes.client import TrustedProxies, client_of
 
 MAX_BYTES = 16 * 1024
@@ -94,7 +95,7 @@ class LoginEndpoint:
         """Answer one try and log it, without names: people type passwords there."""
         front = self._front
         started, request_id = front.clock.monotonic(), front.ids.request_id()
-        client = client_of(scope, self._trusted).source_ip
+        client = client_of(request_of(scope, receive), self._trusted).source_ip
         try:
             reply = await self._answer(scope, receive, network(client))
         except ClientGoneError:

@@ -1,16 +1,14 @@
-"""The Lambda API as one ASGI endpoint: finds the operation, runs it, answers and logs.
+"""The Lambda API as one endpoint: finds the operation, runs it, answers and logs.
 
 request ─▶ operation of its method and path ─▶ Reply ─▶ response, access log
 """
 
 from __future__ import annotations
 
-from starlette.types import Receive, Scope, Send
-
-from esb_gateway.asgi import ClientGoneError, raw_path, respond
 from esb_gateway.async_invoke.event_queue import EventQueue
 from esb_gateway.errors import CallError, InfrastructureError
 from esb_gateway.front import Front
+from esb_gateway.http_messages import ClientGoneError, Request
 from esb_gateway.lambda_api.function_names import ALL_FUNCTIONS, FunctionName
 from esb_gateway.lambda_api.operations import Operations
 from esb_gateway.lambda_api.replies import Reply, error_reply
@@ -20,38 +18,36 @@ from esb_gateway.tracing import bare_context, given_trace, parse_client_context
 
 
 class LambdaApi:
-    """ASGI endpoint of everything that `is_lambda_api`."""
+    """Endpoint of everything that `is_lambda_api`."""
 
     def __init__(self, front: Front, events: EventQueue, trusted: TrustedProxies) -> None:
         self._front = front
         self._operations = Operations(front, events, trusted)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request) -> Reply:
         """Answer one request and log it."""
         front = self._front
         started = front.clock.monotonic()
         request_id = front.ids.request_id()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        trace, named = given_trace(headers.get(b"x-amzn-trace-id")), ALL_FUNCTIONS
+        trace, named = given_trace(request.fields.get(b"x-amzn-trace-id")), ALL_FUNCTIONS
         try:
-            operation, function = self._operations.find(scope["method"], raw_path(scope))
-            named = function_in(function, scope["query_string"]) if function is not None else ALL_FUNCTIONS
-            trace, context = self._context(headers, trace)
-            request = ApiRequest(request_id, trace, context, scope, headers, receive)
-            reply = await operation(request, named)
+            operation, function = self._operations.find(request.method, request.raw_path)
+            named = function_in(function, request.query) if function is not None else ALL_FUNCTIONS
+            trace, context = self._context(request.fields, trace)
+            reply = await operation(ApiRequest(request_id, trace, context, request), named)
         except CallError as error:
             reply = error_reply(error)
         except ClientGoneError:
-            return
+            raise
         except Exception:  # the outermost point of a request: a bug costs this one only
             front.log.exception("bug", request_id=request_id)
             reply = error_reply(InfrastructureError("The gateway failed; its log has the reason."))
         trace = trace or front.ids.trace(front.clock.now())
         reply.headers.append((b"x-amzn-requestid", request_id.encode("ascii")))
         reply.headers.append((b"x-amzn-trace-id", trace.encode("ascii")))
-        await respond(send, reply.status, reply.headers, reply.body)
         if front.access.on:
             self._log(request_id, trace, named, reply, started)
+        return reply
 
     def _context(self, headers: dict[bytes, bytes], trace: str | None) -> tuple[str, str]:
         """The trace of this request, and the client context that carries it on."""

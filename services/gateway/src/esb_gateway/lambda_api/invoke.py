@@ -41,7 +41,7 @@ class Invoke:
         if kind == DRY_RUN:
             return Reply(204, [], b"")
         answer = await self._front.invoker.invoke(target, call, qualifier=named.qualifier)
-        reply = Reply(200, [JSON, LATEST], answer.body, answer.function_error)
+        reply = Reply(200, [JSON, LATEST], answer.body, error=answer.function_error)
         if answer.function_error is not None:
             reply.headers.append((b"x-amz-function-error", answer.function_error.encode("latin-1")))
         if answer.log_result is not None:
@@ -64,7 +64,7 @@ def target_of(deployment: Deployment, named: FunctionName) -> Target:
 
 def invocation_type(request: ApiRequest, known: tuple[bytes, ...]) -> bytes:
     """Return how the function is to be called; RequestResponse where nothing is said."""
-    kind = request.headers.get(b"x-amz-invocation-type", SYNC)
+    kind = request.http.fields.get(b"x-amz-invocation-type", SYNC)
     if kind not in known:
         names = ", ".join(one.decode("ascii") for one in known)
         raise InvalidParameterError(f"Value '{_shown(kind)}' at 'invocationType' is none of {names}.")
@@ -79,7 +79,7 @@ async def read_call(request: ApiRequest, kind: bytes) -> Call:
         InvalidContentError: the payload is not JSON.
         InvalidParameterError: an unknown log type.
     """
-    log_type = request.headers.get(b"x-amz-log-type", b"None")
+    log_type = request.http.fields.get(b"x-amz-log-type", b"None")
     if log_type not in {b"None", b"Tail"}:
         raise InvalidParameterError(f"Value '{_shown(log_type)}' at 'logType' is none of None, Tail.")
     if kind == EVENT:

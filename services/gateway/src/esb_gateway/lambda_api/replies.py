@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import orjson
-from attrs import frozen
+from attrs import define
 
-from esb_gateway.asgi import Header
 from esb_gateway.errors import CallError, lambda_error
+from esb_gateway.http_messages import Header, Response
 
 JSON: Header = (b"content-type", b"application/json")
 LATEST: Header = (b"x-amz-executed-version", b"$LATEST")
 
 
-@frozen
-class Reply:
+@define
+class Reply(Response):
     """What goes back; `error` is for the log."""
 
-    status: int
-    headers: list[Header]
-    body: bytes
     error: str | None = None
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from urllib.parse import parse_qs, unquote
 
 from attrs import frozen
-from starlette.types import Receive, Scope
 
-from esb_gateway.asgi import read_body
 from esb_gateway.errors import ConstraintError, InvalidContentError, PayloadTooLargeError
+from esb_gateway.http_messages import Request
 from esb_gateway.lambda_api.function_names import FunctionName, parse_function_name, with_qualifier
 from esb_gateway.routes.client import TrustedProxies, client_of
 
@@ -22,14 +21,13 @@ class ApiRequest:
     request_id: str
     trace: str
     client_context: str
-    scope: Scope
-    headers: dict[bytes, bytes]
-    receive: Receive
+    http: Request
 
     def origin(self, trusted: TrustedProxies) -> str:
         """Return this gateway as the client reached it: scheme, name and port."""
-        client = client_of(self.scope, trusted)
-        return f"{client.scheme}://{client.host or self.headers.get(b'host', b'localhost').decode('latin-1')}"
+        client = client_of(self.http, trusted)
+        host = client.host or self.http.fields.get(b"host", b"localhost").decode("latin-1")
+        return f"{client.scheme}://{host}"
 
     async def body(self, limit: int, what: str) -> bytes:
         """Return the body.
@@ -38,7 +36,7 @@ class ApiRequest:
             PayloadTooLargeError: it is longer than `limit` bytes, which `what` is sent with may not be.
         """
         try:
-            return await read_body(self.headers, self.receive, limit)
+            return await self.http.body(limit)
         except PayloadTooLargeError as error:
             raise PayloadTooLargeError(
                 f"Request must be smaller than {limit} bytes for the {what}, found {error}"
@@ -46,7 +44,7 @@ class ApiRequest:
 
     def parameter(self, name: str) -> str | None:
         """Return a query parameter; of several values the first."""
-        query: bytes = self.scope["query_string"]
+        query = self.http.query
         return _first(query, name) if query else None
 
     def number(self, name: str, low: int, high: int) -> int | None:

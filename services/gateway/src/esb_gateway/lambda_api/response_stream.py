@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import orjson
 
-from esb_gateway.asgi import Header
 from esb_gateway.front import Front
+from esb_gateway.http_messages import Header
 from esb_gateway.lambda_api.event_stream import event, payload_chunks
 from esb_gateway.lambda_api.function_names import FunctionName
 from esb_gateway.lambda_api.invoke import DRY_RUN, SYNC, invocation_type, read_call, target_of
@@ -35,7 +35,7 @@ class InvokeWithResponseStream:
         if kind == DRY_RUN:
             return Reply(204, [], b"")
         answer = await self._front.invoker.invoke(target, call, qualifier=named.qualifier)
-        return Reply(200, [_EVENT_STREAM, LATEST], encode_answer(answer), answer.function_error)
+        return Reply(200, [_EVENT_STREAM, LATEST], encode_answer(answer), error=answer.function_error)
 
 
 def encode_answer(answer: Answer) -> bytes:

@@ -14,7 +14,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from attrs import frozen
-from starlette.types import Scope
+
+from esb_gateway.http_messages import Header, Request
 
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -48,24 +49,31 @@ def parse_trusted_proxies(text: str) -> TrustedProxies:
     return TrustedProxies(tuple(ip_network(word, strict=False) for word in text.replace(",", " ").split()))
 
 
-def client_of(scope: Scope, trusted: TrustedProxies) -> Client:
+def client_of(request: Request, trusted: TrustedProxies) -> Client:
     """Return the client of a request."""
-    client, server = scope.get("client"), scope.get("server")
-    # On a socket for both families an IPv4 peer is seen as ::ffff:198.51.100.7.
-    peer: str = client[0].removeprefix("::ffff:") if client else ""
-    port: int = server[1] if server and server[1] else _DEFAULT_PORTS.get(scope["scheme"], 80)
+    ends = request.ends
+    nearest = _nearest(ends.client and ends.client[0], ends.server and ends.server[1], ends.scheme)
+    peer, port = nearest.peer, nearest.port
     if not trusted.networks or not _trusts(trusted, peer):
-        return Client(peer, peer, scope["scheme"], port)
-    said = _forwarded(scope)
+        return nearest
+    said = _forwarded(request.headers)
     scheme = said["proto"].lower()
     if scheme not in _DEFAULT_PORTS:
-        scheme = scope["scheme"]
+        scheme = ends.scheme
     elif not said["port"]:
         port = _DEFAULT_PORTS[scheme]
     if _PORT.fullmatch(said["port"]) and 0 < int(said["port"]) < 65536:
         port = int(said["port"])
     host = said["host"] if _HOST.fullmatch(said["host"]) else None
     return Client(_source(said["for"], peer, trusted), peer, scheme, port, host)
+
+
+@lru_cache(maxsize=1024)
+def _nearest(peer: str | None, port: int | None, scheme: str) -> Client:
+    """The other end of the connection as the client."""
+    # On a socket for both families an IPv4 peer is seen as ::ffff:198.51.100.7.
+    plain = (peer or "").removeprefix("::ffff:")
+    return Client(plain, plain, scheme, port or _DEFAULT_PORTS.get(scheme, 80))
 
 
 def _source(chain: str, peer: str, trusted: TrustedProxies) -> str:
@@ -80,10 +88,10 @@ def _source(chain: str, peer: str, trusted: TrustedProxies) -> str:
     return source
 
 
-def _forwarded(scope: Scope) -> dict[str, str]:
+def _forwarded(headers: list[Header]) -> dict[str, str]:
     """The X-Forwarded-* values: the whole chain, of the others the one nearest to us."""
     said = {"for": "", "proto": "", "port": "", "host": ""}
-    for name, value in scope["headers"]:
+    for name, value in headers:
         key = name[12:].decode("latin-1") if name.startswith(b"x-forwarded-") else ""
         if key == "for":
             said["for"] += ("," if said["for"] else "") + value.decode("latin-1")

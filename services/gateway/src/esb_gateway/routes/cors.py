@@ -19,8 +19,7 @@ from functools import lru_cache
 from artifact_contract.config_types import Cors
 from attrs import evolve, frozen
 
-from esb_gateway.asgi import Header
-from esb_gateway.routes.proxy_response import ProxyResponse
+from esb_gateway.http_messages import Header, Response
 
 ALL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: *, *[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
@@ -84,15 +83,15 @@ def with_methods(rules: CorsRules, methods: tuple[str, ...]) -> CorsRules:
     return rules if rules.methods else evolve(rules, methods=methods)
 
 
-def preflight_of(rules: CorsRules, headers: dict[bytes, bytes]) -> ProxyResponse:
+def preflight_of(rules: CorsRules, headers: dict[bytes, bytes]) -> Response:
     """Answer a preflight: 204, with the values when the origin is allowed and without them when it is not."""
     answer = _origin_headers(rules, headers.get(b"origin"))
     if answer:
         answer += _permissions(rules, headers)
-    return ProxyResponse(204, answer, b"")
+    return Response(204, answer, b"")
 
 
-def mock_of(rules: CorsRules, headers: dict[bytes, bytes]) -> ProxyResponse:
+def mock_of(rules: CorsRules, headers: dict[bytes, bytes]) -> Response:
     """Answer OPTIONS of a REST API as its mock integration does: 200 and `{}`.
 
     A single configured origin is said to everybody, of several the one that asks.
@@ -102,7 +101,7 @@ def mock_of(rules: CorsRules, headers: dict[bytes, bytes]) -> ProxyResponse:
         answer = [(b"access-control-allow-origin", _joined(tuple(rules.origins)))]
     if answer:
         answer += _permissions(rules, headers)
-    return ProxyResponse(200, [(b"content-type", b"application/json"), *answer], b"{}\n")
+    return Response(200, [(b"content-type", b"application/json"), *answer], b"{}\n")
 
 
 def add_cors(rules: CorsRules, origin: bytes | None, headers: list[Header]) -> None:

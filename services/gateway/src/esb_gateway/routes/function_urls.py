@@ -12,10 +12,8 @@ from typing import Protocol
 from urllib.parse import unquote
 
 import orjson
-from attrs import evolve, frozen
-from starlette.types import Receive, Scope, Send
+from attrs import define, evolve, frozen
 
-from esb_gateway.asgi import ClientGoneError, Header, raw_path, read_body, respond, spelled_headers
 from esb_gateway.auth.errors import AuthError
 from esb_gateway.errors import (
     CallError,
@@ -28,22 +26,20 @@ from esb_gateway.errors import (
     UnknownFunctionError,
 )
 from esb_gateway.front import Front
-from esb_gateway.routes.api_routes import check_answer
-from esb_gateway.routes.client import TrustedProxies, client_of
-from esb_gateway.routes.cors import CorsRules, add_cors, preflight_of
+from esb_gateway.http_messages import Header, Request, Response
+from esb_gateway.routes.client import TrustedProxies
+from esb_gateway.routes.cors import add_cors, preflight_of
 from esb_gateway.routes.events import url_event
-from esb_gateway.routes.proxy_request import NOBODY, ApiIdentity, Caller, ProxyRequest
-from esb_gateway.routes.proxy_response import ProxyResponse, read_prelude, read_url_answer
+from esb_gateway.routes.proxy_door import ProxyDoor, Visit
+from esb_gateway.routes.proxy_request import NOBODY, ApiIdentity, Caller
+from esb_gateway.routes.proxy_response import read_prelude, read_url_answer
 from esb_gateway.routes.router import ANY, DEFAULT, HTTP_API, Match, Route, Router, UrlRoute
-from esb_gateway.tracing import bare_context, given_trace
-from esb_gateway.workers.invoker import Call, Target
+from esb_gateway.workers.invoker import Target
 
 PREFIX = "/function-urls/"
 MAX_BODY_BYTES = 6 * 1024 * 1024
-_RAW_PREFIX = PREFIX.encode()
 _HOST_MARK = b".lambda-url."
 _IAM, _STREAM = "AWS_IAM", "RESPONSE_STREAM"
-_CHUNK_BYTES = 64 * 1024
 _PRELUDE_END = b"\0" * 8
 _JSON: Header = (b"content-type", b"application/json")
 
@@ -65,7 +61,7 @@ class Principal(Protocol):
 class UrlGate(Protocol):
     """Says who signed a request."""
 
-    def signature(self, scope: Scope, body: bytes) -> Principal:
+    def signature(self, request: Request, body: bytes) -> Principal:
         """Return who signed it.
 
         Raises:
@@ -92,27 +88,23 @@ _ERRORS: dict[type[CallError], _UrlError] = {
 }
 
 
-def is_function_url(scope: Scope) -> bool:
+def is_function_url(request: Request) -> bool:
     """Whether a request is for a function URL: by its Host header or its path, as it was sent."""
-    if scope["path"].startswith(PREFIX) and scope.get("raw_path", _RAW_PREFIX).startswith(_RAW_PREFIX):
-        return True
-    for name, value in scope["headers"]:
-        if name == b"host":
-            return _HOST_MARK in value
-    return False
+    return request.raw_path.startswith(PREFIX) or _HOST_MARK in request.fields.get(b"host", b"")
 
 
-@frozen
-class _Place:
-    """Which URL a request is for, and the path its function sees."""
+@define(eq=False)
+class UrlVisit(Visit):
+    """A request and the URL it is for, as the caller named it."""
 
-    name: str
-    url: UrlRoute | None
-    path: str
+    url_name: str = ""
+    url: UrlRoute | None = None
 
 
-class FunctionUrls:
-    """ASGI endpoint of all function URLs. Without a gate, those that want signatures refuse everybody."""
+class FunctionUrls(ProxyDoor[UrlVisit]):
+    """Endpoint of all function URLs. Without a gate, those that want signatures refuse everybody."""
+
+    name = "url"
 
     def __init__(
         self,
@@ -121,88 +113,59 @@ class FunctionUrls:
         trusted: TrustedProxies | None = None,
         gate: UrlGate | None = None,
     ) -> None:
-        self._front = front
-        self._identity = identity
-        self._trusted = trusted or TrustedProxies()
+        super().__init__(front, identity, trusted)
         self._gate = gate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request and log it."""
-        front = self._front
-        started = front.clock.monotonic()
-        request_id = front.ids.request_id()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        trace = given_trace(headers.get(b"x-amzn-trace-id")) or front.ids.trace(front.clock.now())
-        place = _place_of(scope, headers, front.served.current.router)
-        rules = place.url.cors if place.url else None
-        failure: str | None = None
-        try:
-            if rules is not None and _is_preflight(scope, headers):
-                response = preflight_of(rules, headers)
-            else:
-                response = await self._run(scope, receive, headers, place, (request_id, trace))
-                if rules is not None:
-                    add_cors(rules, headers.get(b"origin"), response.headers)
-        except CallError as error:
-            failure = f"{type(error).__name__}: {error}"
-            response = _error_response(error, rules, headers)
-        except ClientGoneError:
-            return
-        except Exception as error:  # the outermost point of a request: a bug costs this one only
-            failure = f"bug: {error!r}"
-            front.log.exception("bug", request_id=request_id)
-            response = _error_response(InfrastructureError(), rules, headers)
-        response.headers.append((b"x-amzn-requestid", request_id.encode("ascii")))
-        response.headers.append((b"x-amzn-trace-id", trace.encode("ascii")))
-        if failure is None and place.url is not None and place.url.settings.invoke_mode == _STREAM:
-            await _respond_in_parts(send, response)
-        else:
-            await respond(send, response.status, response.headers, response.body)
-        if front.access.on:
-            fields: dict[str, object] = {
-                "door": "url",
-                "request_id": request_id,
-                "trace_id": trace,
-                "method": scope["method"],
-                "path": place.path,
-                "function": place.url.function if place.url else None,
-                "status": response.status,
-            }
-            if failure is not None:
-                fields["error"] = failure
-            front.access.write(fields, front.clock.monotonic() - started)
+    def visit(self, request: Request, request_id: str, trace: str) -> UrlVisit:
+        """Find the URL."""
+        deployment = self._front.served.current
+        name, url, path = _place_of(request, deployment.router)
+        function = url.function if url else None
+        return UrlVisit(request, request_id, trace, deployment, path, function, name, url)
 
-    async def _run(
-        self,
-        scope: Scope,
-        receive: Receive,
-        headers: dict[bytes, bytes],
-        place: _Place,
-        ids: tuple[str, str],
-    ) -> ProxyResponse:
-        target, url = self._target(place)
-        body = await read_body(headers, receive, MAX_BODY_BYTES)
-        caller = self._caller(scope, body) if url.settings.auth_type == _IAM else NOBODY
-        event = url_event(self._request(scope, place, (target.name, caller, body), ids))
-        call = Call(ids[0], ids[1], bare_context(ids[1]), event)
-        answer = await self._front.invoker.invoke(target, call)
-        check_answer(answer)
-        if url.settings.invoke_mode == _STREAM and _PRELUDE_END in answer.body:
+    async def answer(self, visit: UrlVisit) -> Response:
+        """Run the URL's function, unless the gateway answers a preflight itself."""
+        rules = visit.url.cors if visit.url else None
+        if rules is not None and _is_preflight(visit.request):
+            return preflight_of(rules, visit.request.fields)
+        response = await self._run(visit)
+        if rules is not None:
+            add_cors(rules, visit.request.fields.get(b"origin"), response.headers)
+        return response
+
+    def refusal(self, visit: UrlVisit, error: CallError) -> Response:
+        """Answer as function URLs do."""
+        row = next((_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS), None)
+        if row is None:
+            row = _ERRORS[InfrastructureError]
+        headers = [_JSON]
+        if isinstance(error, AuthError):
+            headers.append((b"x-amzn-errortype", b"AccessDeniedException"))
+        if error.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % error.retry_after))
+        if visit.url is not None and visit.url.cors is not None:
+            add_cors(visit.url.cors, visit.request.fields.get(b"origin"), headers)
+        return Response(row.status, headers, orjson.dumps({"Message": row.message}))
+
+    async def _run(self, visit: UrlVisit) -> Response:
+        target, url = _target(visit)
+        body = await visit.request.body(MAX_BODY_BYTES)
+        caller = self._caller(visit.request, body) if url.settings.auth_type == _IAM else NOBODY
+        match = Match(Route(DEFAULT, ANY, target.name, "2.0", HTTP_API), {})
+        identity = evolve(self._identity, api_id=target.name.lower())
+        answer = await self.call(target, visit, url_event(self.proxied(visit, match, body, caller, identity)))
+        streams = url.settings.invoke_mode == _STREAM
+        if streams and _PRELUDE_END in answer.body:
             prelude, _, rest = answer.body.partition(_PRELUDE_END)
-            return evolve(read_prelude(prelude), body=rest)
-        return read_url_answer(answer.body)
+            return evolve(read_prelude(prelude), body=rest, in_parts=True)
+        response = read_url_answer(answer.body)
+        response.in_parts = streams
+        return response
 
-    def _target(self, place: _Place) -> tuple[Target, UrlRoute]:
-        url = place.url
-        target = self._front.served.current.targets.get(url.function) if url else None
-        if url is None or target is None:
-            raise UnknownFunctionError(f"no function URL for {place.name}")
-        return target, url
-
-    def _caller(self, scope: Scope, body: bytes) -> Caller:
+    def _caller(self, request: Request, body: bytes) -> Caller:
         if self._gate is None:
             raise AuthError("nobody is there to check signatures")
-        principal = self._gate.signature(scope, body)
+        principal = self._gate.signature(request, body)
         account = self._identity.account_id
         return Caller(
             iam={
@@ -216,62 +179,26 @@ class FunctionUrls:
             }
         )
 
-    def _request(
-        self, scope: Scope, place: _Place, known: tuple[str, Caller, bytes], ids: tuple[str, str]
-    ) -> ProxyRequest:
-        function, caller, body = known
-        return ProxyRequest(
-            match=Match(Route(DEFAULT, ANY, function, "2.0", HTTP_API), {}),
-            method=scope["method"],
-            raw_path=place.path,
-            query=scope["query_string"],
-            headers=spelled_headers(scope),
-            body=body,
-            client=client_of(scope, self._trusted),
-            protocol=f"HTTP/{scope['http_version']}",
-            request_id=ids[0],
-            trace=ids[1],
-            now=self._front.clock.now(),
-            identity=evolve(self._identity, api_id=function.lower()),
-            caller=caller,
-        )
+
+def _target(visit: UrlVisit) -> tuple[Target, UrlRoute]:
+    url = visit.url
+    target = visit.deployment.targets.get(url.function) if url else None
+    if url is None or target is None:
+        raise UnknownFunctionError(f"no function URL for {visit.url_name}")
+    return target, url
 
 
-def _place_of(scope: Scope, headers: dict[bytes, bytes], router: Router) -> _Place:
-    path = raw_path(scope)
-    host = headers.get(b"host", b"")
+def _place_of(request: Request, router: Router) -> tuple[str, UrlRoute | None, str]:
+    """The URL's name, the URL, and the path its function sees."""
+    path, host = request.raw_path, request.fields.get(b"host", b"")
     if _HOST_MARK in host:
         label = host.partition(_HOST_MARK)[0].decode("latin-1").lower()
-        return _Place(label, router.urls_by_label.get(label), path)
+        return label, router.urls_by_label.get(label), path
     encoded, slash, rest = path[len(PREFIX) :].partition("/")
     name = unquote(encoded)
-    return _Place(name, router.urls.get(name), slash + rest or "/")
+    return name, router.urls.get(name), slash + rest or "/"
 
 
-def _is_preflight(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    return (
-        scope["method"] == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
-    )
-
-
-def _error_response(error: CallError, rules: CorsRules | None, asked: dict[bytes, bytes]) -> ProxyResponse:
-    row = next((_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS), None)
-    if row is None:
-        row = _ERRORS[InfrastructureError]
-    headers = [_JSON]
-    if isinstance(error, AuthError):
-        headers.append((b"x-amzn-errortype", b"AccessDeniedException"))
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % error.retry_after))
-    if rules is not None:
-        add_cors(rules, asked.get(b"origin"), headers)
-    return ProxyResponse(row.status, headers, orjson.dumps({"Message": row.message}))
-
-
-async def _respond_in_parts(send: Send, response: ProxyResponse) -> None:
-    """Send the body in chunks, its length unsaid."""
-    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-    for at in range(0, len(response.body), _CHUNK_BYTES):
-        part = response.body[at : at + _CHUNK_BYTES]
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+def _is_preflight(request: Request) -> bool:
+    fields = request.fields
+    return request.method == "OPTIONS" and b"origin" in fields and b"access-control-request-method" in fields

@@ -14,11 +14,10 @@ from base64 import b64decode
 from functools import lru_cache
 
 import orjson
-from attrs import frozen
 
 from esb_gateway.errors import MalformedAnswerError
-
-Header = tuple[bytes, bytes]
+from esb_gateway.http_messages import Header, Response
+from esb_gateway.http_wire import BODILESS
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -40,19 +39,9 @@ _STREAM: Header = (b"content-type", b"application/octet-stream")
 _PLAIN: Header = (b"content-type", b"text/plain;charset=UTF-8")
 # REST APIs keep these for themselves and pass the function's on under another name.
 _REMAPPED = frozenset({b"date", b"server", b"www-authenticate"})
-_BODILESS = frozenset({204, 304})
 
 
-@frozen
-class ProxyResponse:
-    """Status, headers (lower-case names) and body to send."""
-
-    status: int
-    headers: list[Header]
-    body: bytes
-
-
-def read_answer(payload: bytes, payload_version: str, api_type: str) -> ProxyResponse:
+def read_answer(payload: bytes, payload_version: str, api_type: str) -> Response:
     """Read a function's answer to a route.
 
     Raises:
@@ -68,12 +57,12 @@ def read_answer(payload: bytes, payload_version: str, api_type: str) -> ProxyRes
     else:
         # A text goes out as it is, everything else as the JSON the function made of it.
         body = answer.encode("utf-8", "replace") if isinstance(answer, str) else payload
-        return ProxyResponse(200, [_JSON], body)
+        return Response(200, [_JSON], body)
     _keep_own(response.headers, rest=api_type == "rest")
     return response
 
 
-def read_url_answer(payload: bytes) -> ProxyResponse:
+def read_url_answer(payload: bytes) -> Response:
     """Read a function's answer to its URL.
 
     Raises:
@@ -81,13 +70,13 @@ def read_url_answer(payload: bytes) -> ProxyResponse:
     """
     answer = _parsed(payload)
     if not isinstance(answer, dict) or "statusCode" not in answer:
-        return ProxyResponse(200, [_JSON], payload)
+        return Response(200, [_JSON], payload)
     response = _full_form(answer, default_type=_JSON, cookies=True)
     _keep_own(response.headers, rest=False)
     return response
 
 
-def read_prelude(prelude: bytes) -> ProxyResponse:
+def read_prelude(prelude: bytes) -> Response:
     """Read what a streaming function says before its body: status, headers and cookies.
 
     Raises:
@@ -122,7 +111,7 @@ def _parsed(payload: bytes) -> object:
         raise MalformedAnswerError(f"expected JSON: {error}") from error
 
 
-def _full_form(answer: dict[str, object], *, default_type: Header, cookies: bool) -> ProxyResponse:
+def _full_form(answer: dict[str, object], *, default_type: Header, cookies: bool) -> Response:
     status = _status(answer.get("statusCode"))
     headers = _headers(answer.get("headers"), answer.get("multiValueHeaders"))
     if cookies:
@@ -130,7 +119,7 @@ def _full_form(answer: dict[str, object], *, default_type: Header, cookies: bool
     if not any(name == b"content-type" for name, _ in headers):
         headers.append(default_type)
     body = _body(answer.get("body"), is_base64=answer.get("isBase64Encoded"))
-    return ProxyResponse(status, headers, b"" if status in _BODILESS else body)
+    return Response(status, headers, b"" if status in BODILESS else body)
 
 
 def _status(value: object) -> int:

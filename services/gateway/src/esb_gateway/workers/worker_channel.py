@@ -80,7 +80,9 @@ class WorkerChannel:
         """
         connection = self._connection
         if connection is None or connection.closed:
-            connection = self._connection = await self._connect(within)
+            # a task: whoever calls may have none (see exchange.py), and the timeout needs one
+            opening = asyncio.create_task(self._connect(within))
+            connection = self._connection = await opening
         return await connection.exchange(head, body, within)
 
     async def connect(self, within: float) -> None:
