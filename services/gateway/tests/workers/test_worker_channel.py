@@ -1,4 +1,6 @@
 import asyncio
+import select
+import socket
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -90,6 +92,48 @@ async def test_a_connection_that_breaks_during_the_call_loses_it(tmp_path):
     ):
         with pytest.raises(WorkerLostError, match="end of file"):
             await channel.call(HEAD, b"{}", 5)
+
+
+@asynccontextmanager
+async def connected(path):
+    """A channel, and the worker's end of its connection as a plain socket."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        channel = WorkerChannel(f"unix:{path}")
+        await channel.connect(5)
+        yield channel, listening.accept()[0]
+        channel.close()
+
+
+@pytest.mark.parametrize("size", [2, 3_000_000])
+async def test_a_connection_that_closed_a_moment_before_the_call_means_not_reached(tmp_path, size):
+    async with connected(tmp_path / "w") as (channel, end):
+        end.close()  # nobody has told the channel yet
+        with pytest.raises(WorkerUnreachedError):
+            await channel.call(HEAD, b"x" * size, 5)
+
+
+@pytest.mark.parametrize("size", [2, 3_000_000])
+async def test_a_connection_closed_before_the_call_was_read_whole_means_not_reached(tmp_path, helpers, size):
+    async with connected(tmp_path / "w") as (channel, end):
+        call = asyncio.create_task(channel.call(HEAD, b"x" * size, 5))
+        await helpers.eventually(lambda: select.select([end], [], [], 0)[0])
+        end.recv(10)
+        end.close()
+        with pytest.raises(WorkerUnreachedError):
+            await call
+
+
+async def test_a_connection_closed_after_the_call_was_read_whole_loses_it(tmp_path):
+    async with connected(tmp_path / "w") as (channel, end):
+        call = asyncio.create_task(channel.call(HEAD, b"{}", 5))
+        await asyncio.sleep(0)
+        end.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(end, 1000) == HEAD + b"{}"
+        end.close()
+        with pytest.raises(WorkerLostError, match="end of file"):
+            await call
 
 
 async def test_an_answer_that_is_no_http_loses_the_call(tmp_path):

@@ -1,6 +1,6 @@
 """One call to one function, whichever door it came through.
 
-Call ─▶ pool.acquire ─▶ worker ─▶ Answer       (a worker that was never reached: once more with another)
+Call ─▶ pool.acquire ─▶ worker ─▶ Answer       (a worker that was never reached: again with another)
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _GRACE_SECONDS = (
 )
 # The way to the worker must not shorten the function's timeout, which the worker keeps itself.
 _WAY_SECONDS = 0.5
-_SECOND_TRY_SECONDS = 0.1
+# An agent that is told to stop ends its workers one after the other: before each further try, let the others'
+# ends be seen.
+_RETRY_PAUSES = (0.1, 0.4)
 _TIMEOUT = "timeout"
 
 
@@ -116,17 +118,17 @@ class Invoker:
         try:
             worker = await pool.acquire(patience=patience)
             answer = await self._attempt(target, worker, call, qualifier)
-            if answer is None:
-                # An agent that is told to stop ends its workers one after the other: let the others' ends be
-                # seen.
-                await asyncio.sleep(_SECOND_TRY_SECONDS)
+            for pause in _RETRY_PAUSES:
+                if answer is not None:
+                    break
+                await asyncio.sleep(pause)
                 pool.bury_hung_up()
                 worker = await pool.acquire(patience=patience)
                 answer = await self._attempt(target, worker, call, qualifier)
         except InitFailedError as error:
             return Answer(error.payload, "Unhandled")
         if answer is None:
-            raise InfrastructureError("two workers in a row could not be reached")
+            raise InfrastructureError("three workers in a row could not be reached")
         return answer
 
     async def _attempt(

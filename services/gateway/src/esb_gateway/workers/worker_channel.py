@@ -25,7 +25,7 @@ class WorkerError(Exception):
 
 
 class WorkerUnreachedError(WorkerError):
-    """Nothing was sent: the call may be given to another worker."""
+    """No worker has got the call whole, so none has run it: it may be given to another."""
 
 
 class WorkerLostError(WorkerError):
@@ -105,7 +105,7 @@ class WorkerChannel:
             async with asyncio.timeout(within):
                 if self.address.startswith("unix:"):
                     _, protocol = await loop.create_unix_connection(
-                        lambda: _Connection(loop), self.address[len("unix:") :]
+                        lambda: _Connection(loop, local=True), self.address[len("unix:") :]
                     )
                 else:
                     url = urlsplit(self.address)
@@ -120,8 +120,9 @@ class WorkerChannel:
 class _Connection(asyncio.Protocol):
     """Parser callbacks (`on_*`) and transport callbacks of one connection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, local: bool = False) -> None:
         self._loop = loop
+        self._local = local
         self._transport: asyncio.WriteTransport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[WorkerAnswer] | None = None
@@ -181,10 +182,16 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
 
+    def eof_received(self) -> None:
+        # `connection_lost` comes a turn later; what is sent in between would count as sent and go nowhere.
+        self.closed = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self._waiter is not None and not self._waiter.done():
-            kind = WorkerLostError if self._sent else WorkerUnreachedError
+            # On a unix socket these say that the worker's side closed before it had read all there was.
+            unread = self._local and isinstance(exc, BrokenPipeError | ConnectionResetError)
+            kind = WorkerLostError if self._sent and not unread else WorkerUnreachedError
             self._waiter.set_exception(kind(f"connection closed by the worker: {exc or 'end of file'}"))
 
     def data_received(self, data: bytes) -> None:
