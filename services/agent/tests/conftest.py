@@ -6,10 +6,13 @@ import hashlib
 import http.client
 import io
 import json
+import os
+import secrets
 import socket
 import sys
 import tarfile
 import time
+import urllib.parse
 from pathlib import Path
 
 import attrs
@@ -17,6 +20,30 @@ import pytest
 from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
 from esb_agent.model import FunctionSpec, Identity
 
+BASE_IMAGE = "127.0.0.1:5010/lambda-python:3.12"
+# A function that does as its event says.
+WILD = """
+import os, sys, time, uuid
+run = str(uuid.uuid4())
+print("initialised")
+def handler(event, context):
+    what = event.get("do")
+    print("told to", what)
+    if what == "fail": raise ValueError("as told")
+    if what == "exit": sys.exit(3)
+    if what == "sleep": time.sleep(event["seconds"])
+    if what == "eat": return len([b"x" * 1048576 for _ in range(event["mb"])])
+    if what == "write":
+        try:
+            open(event["path"], "w").write("x")
+        except OSError as error:
+            return error.strerror
+    if what == "look":
+        status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
+        return {"uid": os.getuid(), "capabilities": status["CapEff"].strip(), "env": dict(os.environ),
+                "no_new_privileges": status["NoNewPrivs"].strip(), "run": run}
+    return run
+"""
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -95,6 +122,125 @@ def tar():
 @pytest.fixture
 def layout(tmp_path):
     return Layout(tmp_path / "layout")
+
+
+class Engine:
+    """This host's Docker Engine, asked without the code under test."""
+
+    def __init__(self, path: str = "/var/run/docker.sock"):
+        self.path = path
+
+    def ask(self, method: str, path: str, body=None, headers=None):
+        connection = UnixConnection(self.path)
+        try:
+            data = body if isinstance(body, bytes) or body is None else json.dumps(body)
+            connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def why_not(self) -> str:
+        """Why there is no engine to test on; "" when there is one, with the image functions are made from."""
+        try:
+            status, _ = self.ask("GET", f"/images/{BASE_IMAGE}/json")
+        except OSError as error:
+            return f"no Docker Engine at {self.path}: {error}"
+        return "" if status == 200 else f"the Docker Engine has no image {BASE_IMAGE}"
+
+    def containers(self, environment: str) -> list[str]:
+        wanted = urllib.parse.quote(json.dumps({"label": [f"io.esb.env={environment}"]}))
+        _, body = self.ask("GET", f"/containers/json?all=1&filters={wanted}")
+        return [one["Names"][0] for one in json.loads(body)]
+
+    def inspect(self, container: str) -> dict:
+        return json.loads(self.ask("GET", f"/containers/{container}/json")[1])
+
+    def kill(self, container: str) -> None:
+        status, body = self.ask("POST", f"/containers/{container}/kill")
+        assert status == 204, body
+
+    def remove(self, container: str) -> None:
+        self.ask("DELETE", f"/containers/{container}?force=1&v=1")
+
+    def remove_network(self, name: str) -> None:
+        status, body = self.ask("DELETE", f"/networks/{name}")
+        assert status in (204, 404), body
+
+    def build(self, ref: str, code: str) -> None:
+        """A function image: the base and `/var/task/app.py`."""
+        dockerfile = f'FROM {BASE_IMAGE}\nCOPY app.py /var/task/\nCMD ["app.handler"]\n'
+        context = make_tar({"Dockerfile": dockerfile, "app.py": code})
+        status, body = self.ask(
+            "POST", f"/build?t={ref}&rm=1", context, {"Content-Type": "application/x-tar"}
+        )
+        assert status == 200, body
+        assert b'"error"' not in body, body
+
+    def remove_image(self, ref: str) -> None:
+        self.ask("DELETE", f"/images/{ref}?force=1")
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The real engine; without one the test is skipped, or fails where one is required."""
+    found = Engine()
+    if reason := found.why_not():
+        if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@attrs.frozen
+class FunctionImages:
+    echo: str
+    broken: str
+    wild: str
+
+
+@pytest.fixture(scope="session")
+def function_images(engine):
+    """Functions on the Lambda-like base image: one answers its event, one does not load, one does as told."""
+    run = secrets.token_hex(4)
+    images = FunctionImages(*(f"esb-test-{name}:{run}" for name in ("echo", "broken", "wild")))
+    engine.build(images.echo, "def handler(event, context): return event")
+    engine.build(images.broken, "import nothing_like_this")
+    engine.build(images.wild, WILD)
+    yield images
+    for ref in attrs.astuple(images):
+        engine.remove_image(ref)
+
+
+def post_now(address: str, payload: bytes, headers: dict, seconds: float):
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
+    try:
+        connection.request("GET", "/")
+        # The kernel takes a connection for a frozen worker; only an answer shows that it runs.
+        connection.sock.settimeout(0.5)
+        connection.getresponse().read()
+        connection.sock.settimeout(seconds)
+        connection.request("POST", INVOCATIONS, payload, headers)
+        response = connection.getresponse()
+        body = response.read()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+    except TimeoutError as error:
+        raise ConnectionError("no answer: paused") from error
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def http_call():
+    """POST an event to a worker that listens on a port."""
+
+    async def caller(worker, event, seconds=30.0, **headers) -> Answer:
+        data = event if isinstance(event, bytes) else json.dumps(event).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await asyncio.to_thread(post_now, worker.address, data, named, seconds)
+
+    return caller
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from esb_agent.address import TcpAddress, TlsFiles, UnixAddress
 from esb_agent.config import parse_config
+from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.errors import ConfigError
 from esb_agent.log_shipping import Endpoint
 
@@ -19,9 +20,9 @@ GOOD = {
 def test_the_least_there_must_be():
     config = parse_config(GOOD, sys.executable)
     assert config.address == UnixAddress(Path("/run/esb/agent.sock"))
-    assert config.process.layout == Path("/var/lib/images")
-    assert config.process.python == sys.executable
-    assert (config.process.init_seconds, config.process.fork, config.metrics_port) == (10, True, 0)
+    assert config.driver.layout == Path("/var/lib/images")
+    assert config.driver.python == sys.executable
+    assert (config.driver.init_seconds, config.driver.fork, config.metrics_port) == (10, True, 0)
     assert config.owner_grace == 60
 
 
@@ -46,7 +47,7 @@ def test_everything_can_be_set():
     assert (config.metrics_port, config.owner_grace) == (9100, 0)
     assert config.log_endpoint == Endpoint(secure=False, host="logs", port=9428, path="/insert/jsonline")
     assert config.log_buffer_bytes == 2 * 1024 * 1024
-    process = config.process
+    process = config.driver
     assert (process.python, process.fork, process.init_seconds) == ("/bin/sh", False, 30)
     assert (process.drain_seconds, process.log_max_bytes, process.log_backups) == (0, 1024 * 1024, 0)
 
@@ -64,7 +65,7 @@ def test_everything_can_be_set():
         ("ESB_AGENT_STATE_DIR", ""),
         ("ESB_AGENT_STATE_DIR", "relative"),
         ("ESB_IMAGE_LAYOUT", ""),
-        ("ESB_AGENT_DRIVER", "docker"),
+        ("ESB_AGENT_DRIVER", "podman"),
         ("ESB_PROCESS_PYTHON", "/nowhere/python"),
         ("ESB_PROCESS_START", "spawn"),
         ("ESB_AGENT_METRICS_PORT", "70000"),
@@ -81,6 +82,63 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value):
     assert message.startswith(f"{name}: expected ")
     assert value in message
     assert "\n" not in message
+
+
+DOCKER = {**GOOD, "ESB_AGENT_DRIVER": "docker"}
+
+
+def test_mode_docker_needs_no_image_layout_and_no_interpreter():
+    least = {name: value for name, value in DOCKER.items() if name != "ESB_IMAGE_LAYOUT"}
+    assert parse_config(least, "/nowhere/python").driver == DockerConfig(state_dir=Path("/var/lib/esb"))
+
+
+def test_everything_of_mode_docker_can_be_set():
+    config = parse_config(
+        {
+            **DOCKER,
+            "ESB_DOCKER_HOST": "tcp://engine:2375",
+            "ESB_DOCKER_NETWORK": "shop",
+            "ESB_BRAND": "acme",
+            "ESB_ENV": "stage",
+            "ESB_IMAGE_PULL": "always",
+            "ESB_DOCKER_CONFIG": "/etc/docker.json",
+            "ESB_AGENT_INIT_TIMEOUT": "20",
+            "ESB_AGENT_LOG_MAX_MB": "1",
+            "ESB_AGENT_LOG_BACKUPS": "0",
+        },
+        sys.executable,
+    )
+    assert config.driver == DockerConfig(
+        state_dir=Path("/var/lib/esb"),
+        host="tcp://engine:2375",
+        network="shop",
+        brand="acme",
+        environment="stage",
+        pull=PullPolicy.ALWAYS,
+        auth_file=Path("/etc/docker.json"),
+        init_seconds=20,
+        log_max_bytes=1024 * 1024,
+        log_backups=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ESB_DOCKER_HOST", "/var/run/docker.sock"),
+        ("ESB_DOCKER_HOST", "tcp://engine"),
+        ("ESB_DOCKER_NETWORK", "a network"),
+        ("ESB_BRAND", "-brand"),
+        ("ESB_ENV", "x" * 64),
+        ("ESB_IMAGE_PULL", "sometimes"),
+        ("ESB_DOCKER_CONFIG", "relative.json"),
+    ],
+)
+def test_a_wrong_value_of_mode_docker_is_named(name, value):
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**DOCKER, name: value}, sys.executable)
+    assert str(caught.value).startswith(f"{name}: expected ")
+    assert value in str(caught.value)
 
 
 def test_a_socket_path_over_the_kernels_limit_is_refused():

@@ -1,5 +1,6 @@
 """What an agent is told by its environment. Parsed here, read in main.py, passed on as values."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,23 +8,30 @@ from pathlib import Path
 from attrs import frozen
 
 from esb_agent.address import Address, TcpAddress, TlsFiles, UnixAddress
+from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.drivers.process.driver import ProcessConfig
 from esb_agent.errors import ConfigError
 from esb_agent.log_shipping import Endpoint, parse_endpoint
 from esb_agent.unix_socket import check_path
 
-DRIVERS = ("process",)
+DRIVERS = ("process", "docker")
 TLS_OFF = "off-trusted-network"
 TLS_NAMES = ("ESB_AGENT_TLS_CERT", "ESB_AGENT_TLS_KEY", "ESB_AGENT_TLS_CA")
 MIB = 1024 * 1024
+# What container names may begin with.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+ENGINE_ADDRESS = re.compile(r"unix:///.+|tcp://[^/]+:\d+")
 
 
 @frozen(kw_only=True)
 class Config:
-    """`metrics_port` 0: no metrics are served. `owner_grace` 0: owners are waited for without end."""
+    """`metrics_port` 0: no metrics are served. `owner_grace` 0: owners are waited for without end.
+
+    `driver` says which driver, and how.
+    """
 
     address: Address
-    process: ProcessConfig
+    driver: ProcessConfig | DockerConfig
     metrics_port: int
     owner_grace: int
     log_endpoint: Endpoint | None
@@ -39,24 +47,58 @@ def parse_config(environment: Mapping[str, str], python: str) -> Config:
     driver = environment.get("ESB_AGENT_DRIVER", "process")
     if driver not in DRIVERS:
         raise ConfigError(f"ESB_AGENT_DRIVER: expected one of {', '.join(DRIVERS)}, found {driver!r}")
-    process = ProcessConfig(
-        state_dir=_path(environment, "ESB_AGENT_STATE_DIR"),
-        layout=_path(environment, "ESB_IMAGE_LAYOUT"),
-        python=_interpreter(environment.get("ESB_PROCESS_PYTHON") or python),
-        init_seconds=_number(environment, "ESB_AGENT_INIT_TIMEOUT", 10, least=1, most=900),
-        drain_seconds=_number(environment, "ESB_AGENT_DRAIN_SECONDS", 2, least=0, most=900),
-        log_max_bytes=_number(environment, "ESB_AGENT_LOG_MAX_MB", 10, least=1, most=10_000) * MIB,
-        log_backups=_number(environment, "ESB_AGENT_LOG_BACKUPS", 3, least=0, most=1000),
-        fork=_choice(environment, "ESB_PROCESS_START", ("fork", "exec")) == "fork",
-    )
     return Config(
         address=_address(environment),
-        process=process,
+        driver=_docker(environment) if driver == "docker" else _process(environment, python),
         metrics_port=_number(environment, "ESB_AGENT_METRICS_PORT", 0, least=0, most=65535),
         owner_grace=_number(environment, "ESB_AGENT_OWNER_GRACE", 60, least=0, most=86_400),
         log_endpoint=parse_endpoint(url) if (url := environment.get("ESB_LOG_SHIP_URL")) else None,
         log_buffer_bytes=_number(environment, "ESB_LOG_SHIP_BUFFER_MB", 16, least=1, most=10_000) * MIB,
     )
+
+
+def _process(environment: Mapping[str, str], python: str) -> ProcessConfig:
+    return ProcessConfig(
+        state_dir=_path(environment, "ESB_AGENT_STATE_DIR"),
+        layout=_path(environment, "ESB_IMAGE_LAYOUT"),
+        python=_interpreter(environment.get("ESB_PROCESS_PYTHON") or python),
+        init_seconds=_init_seconds(environment),
+        drain_seconds=_number(environment, "ESB_AGENT_DRAIN_SECONDS", 2, least=0, most=900),
+        log_max_bytes=_log_max_bytes(environment),
+        log_backups=_log_backups(environment),
+        fork=_choice(environment, "ESB_PROCESS_START", ("fork", "exec")) == "fork",
+    )
+
+
+def _docker(environment: Mapping[str, str]) -> DockerConfig:
+    policies = tuple(policy.value for policy in PullPolicy)
+    host = environment.get("ESB_DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not ENGINE_ADDRESS.fullmatch(host):
+        raise ConfigError(f"ESB_DOCKER_HOST: expected unix:///path or tcp://host:port, found {host!r}")
+    return DockerConfig(
+        state_dir=_path(environment, "ESB_AGENT_STATE_DIR"),
+        host=host,
+        network=_name(environment, "ESB_DOCKER_NETWORK", "esb"),
+        brand=_name(environment, "ESB_BRAND", "esb"),
+        environment=_name(environment, "ESB_ENV", "dev"),
+        pull=PullPolicy(_choice(environment, "ESB_IMAGE_PULL", policies)),
+        auth_file=_path(environment, "ESB_DOCKER_CONFIG") if environment.get("ESB_DOCKER_CONFIG") else None,
+        init_seconds=_init_seconds(environment),
+        log_max_bytes=_log_max_bytes(environment),
+        log_backups=_log_backups(environment),
+    )
+
+
+def _init_seconds(environment: Mapping[str, str]) -> int:
+    return _number(environment, "ESB_AGENT_INIT_TIMEOUT", 10, least=1, most=900)
+
+
+def _log_max_bytes(environment: Mapping[str, str]) -> int:
+    return _number(environment, "ESB_AGENT_LOG_MAX_MB", 10, least=1, most=10_000) * MIB
+
+
+def _log_backups(environment: Mapping[str, str]) -> int:
+    return _number(environment, "ESB_AGENT_LOG_BACKUPS", 3, least=0, most=1000)
 
 
 def _address(environment: Mapping[str, str]) -> Address:
@@ -116,4 +158,13 @@ def _choice(environment: Mapping[str, str], name: str, choices: tuple[str, ...])
     value = environment.get(name) or choices[0]
     if value not in choices:
         raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
+    return value
+
+
+def _name(environment: Mapping[str, str], name: str, default: str) -> str:
+    value = environment.get(name) or default
+    if not NAME.fullmatch(value):
+        raise ConfigError(
+            f"{name}: expected a letter or digit, then at most 62 of letters, digits, _ . -, found {value!r}"
+        )
     return value

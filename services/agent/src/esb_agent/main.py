@@ -17,7 +17,10 @@ import uvloop
 
 from esb_agent.address import UnixAddress
 from esb_agent.config import Config, parse_config
+from esb_agent.drivers.docker.settings import DockerConfig
+from esb_agent.drivers.port import Driver
 from esb_agent.drivers.process.driver import ProcessDriver
+from esb_agent.drivers.process.logs import Ship
 from esb_agent.errors import ConfigError
 from esb_agent.fleet import Fleet
 from esb_agent.log_shipping import LogShipper
@@ -65,6 +68,15 @@ def allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def make_driver(config: Config, tally: Tally, ship: Ship | None) -> Driver:
+    """The one that is configured; another one's imports cost nothing."""
+    if isinstance(config.driver, DockerConfig):
+        from esb_agent.drivers.docker.driver import DockerDriver  # noqa: PLC0415 - see above
+
+        return DockerDriver(config.driver, tally, ship)
+    return ProcessDriver(config.driver, tally, ship)
+
+
 async def run(config: Config) -> None:
     """The whole life of an agent.
 
@@ -77,7 +89,7 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     tally = Tally()
     shipper = LogShipper(config.log_endpoint, config.log_buffer_bytes, tally) if config.log_endpoint else None
-    driver = ProcessDriver(config.process, tally, shipper.offer if shipper else None)
+    driver = make_driver(config, tally, shipper.offer if shipper else None)
     await driver.start()
     if shipper:
         shipper.start()

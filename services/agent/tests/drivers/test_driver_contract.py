@@ -3,10 +3,13 @@
 import asyncio
 import json
 import os
+import secrets
 import sys
 from contextlib import suppress
 
 import pytest
+from esb_agent.drivers.docker.driver import DockerDriver
+from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.errors import ImageNotFoundError, InitFailedError, WorkerExitedError, WorkerNotFoundError
@@ -23,6 +26,11 @@ class Subject:
     reached (raises when it refuses), how one ends by itself, and what is left of workers on this machine.
     """
 
+    # Images of these names; an engine may have them under others.
+    echo, broken, missing = ECHO, BROKEN, "none:1"
+    # A function that does not initialise shows it when it is created, or with its first call.
+    initialises_at_once = True
+
     def make(self):
         raise NotImplementedError
 
@@ -34,6 +42,12 @@ class Subject:
 
     def left(self):
         raise NotImplementedError
+
+    def spec(self):
+        return FunctionSpec(name="echo", image=self.echo)
+
+    def clear(self):
+        """Remove what drivers may leave on purpose."""
 
     async def start(self):
         self.driver = self.make()
@@ -90,10 +104,55 @@ class ProcessSubject(Subject):
         return procfs.children(self.driver._keeper.pid) + sockets + directories
 
 
-@pytest.fixture(params=["fake", "fake with an engine", "process"])
+class DockerSubject(Subject):
+    """On this host's engine, whose containers and network it looks through itself."""
+
+    initialises_at_once = False
+
+    def __init__(self, engine, images, state, http_call):
+        self.engine, self.http_call = engine, http_call
+        self.echo, self.broken, self.missing = images.echo, images.broken, "127.0.0.1:5010/none:1"
+        self.box = f"test{secrets.token_hex(4)}"
+        self.config = DockerConfig(
+            state_dir=state,
+            network=f"esb-{self.box}",
+            brand="esb",
+            environment=self.box,
+            pull=PullPolicy.NEVER,
+        )
+
+    def make(self):
+        return DockerDriver(self.config)
+
+    async def reach(self, worker, event):
+        answer = await self.http_call(worker, event)
+        if answer.status != 200:
+            raise ConnectionError(f"{answer.status}: {answer.body.decode()}")
+        # Calls are counted from the worker's output, which may come after the answer.
+        known = self.driver._workers[worker.identity.worker_id]
+        for _ in range(200):
+            if known.calls.invocations and not known.calls.busy:
+                break
+            await asyncio.sleep(0.01)
+        return answer.json()
+
+    async def crash(self, worker):
+        self.engine.kill(self.driver._workers[worker.identity.worker_id].container)
+
+    def left(self):
+        return self.engine.containers(self.box)
+
+    def clear(self):
+        self.engine.remove_network(self.config.network)
+
+
+@pytest.fixture(params=["fake", "fake with an engine", "process", "docker"])
 async def subject(request, layout, tmp_path, call):
     if request.param == "process":
         made = ProcessSubject(layout, tmp_path / "state", call)
+    elif request.param == "docker":
+        engine, images, http_call = map(request.getfixturevalue, ("engine", "function_images", "http_call"))
+        made = DockerSubject(engine, images, tmp_path / "state", http_call)
     else:
         made = FakeSubject({} if "engine" in request.param else None)
     assert await made.start() == ()
@@ -101,6 +160,7 @@ async def subject(request, layout, tmp_path, call):
     for worker in await made.driver.list_workers():
         await made.driver.destroy(worker.identity.worker_id)
     await made.driver.close()
+    made.clear()
     assert made.left() == []
 
 
@@ -108,32 +168,29 @@ def who(worker_id, owner_id="box"):
     return Identity(owner_id=owner_id, worker_id=worker_id, fingerprint=f"mark of {worker_id}")
 
 
-SPEC = FunctionSpec(name="echo", image=ECHO)
-
-
 async def test_a_created_worker_can_be_reached(subject):
-    worker = await subject.driver.create(who("w1"), SPEC)
+    worker = await subject.driver.create(who("w1"), subject.spec())
     assert worker.state is WorkerState.READY
     assert await subject.reach(worker, {"a": 1}) == {"a": 1}
 
 
 async def test_it_keeps_what_it_was_made_with(subject):
-    worker = await subject.driver.create(who("w1"), SPEC)
-    assert (worker.identity, worker.function, worker.image) == (who("w1"), "echo", ECHO)
-    assert worker.spec_digest == SPEC.digest()
+    worker = await subject.driver.create(who("w1"), subject.spec())
+    assert (worker.identity, worker.function, worker.image) == (who("w1"), "echo", subject.echo)
+    assert worker.spec_digest == subject.spec().digest()
     assert worker.created_unix_ms > 0
     assert await subject.driver.find("w1") == worker
 
 
 async def test_workers_are_listed_with_their_owners_oldest_first(subject):
     for worker_id, owner_id in (("w2", "box"), ("w1", "other"), ("w3", "box")):
-        await subject.driver.create(who(worker_id, owner_id), SPEC)
+        await subject.driver.create(who(worker_id, owner_id), subject.spec())
     listed = [(w.identity.worker_id, w.identity.owner_id) for w in await subject.driver.list_workers()]
     assert listed == [("w2", "box"), ("w1", "other"), ("w3", "box")]
 
 
 async def test_a_paused_worker_is_not_reached_and_a_resumed_one_is(subject):
-    worker = await subject.driver.create(who("w1"), SPEC)
+    worker = await subject.driver.create(who("w1"), subject.spec())
     for _ in range(2):
         assert (await subject.driver.pause("w1")).state is WorkerState.PAUSED
     with pytest.raises(Exception, match=r"409|paused"):
@@ -144,7 +201,7 @@ async def test_a_paused_worker_is_not_reached_and_a_resumed_one_is(subject):
 
 
 async def test_calls_are_counted(subject):
-    worker = await subject.driver.create(who("w1"), SPEC)
+    worker = await subject.driver.create(who("w1"), subject.spec())
     for event in range(3):
         await subject.reach(worker, event)
     metrics = await subject.driver.metrics("w1")
@@ -155,7 +212,7 @@ async def test_calls_are_counted(subject):
 
 
 async def test_destroying_twice_is_no_error(subject):
-    await subject.driver.create(who("w1"), SPEC)
+    await subject.driver.create(who("w1"), subject.spec())
     assert await subject.driver.destroy("w1") is True
     assert await subject.driver.destroy("w1") is False
     assert await subject.driver.find("w1") is None
@@ -163,15 +220,15 @@ async def test_destroying_twice_is_no_error(subject):
 
 
 async def test_a_destroyed_workers_id_can_be_used_again(subject):
-    first = await subject.driver.create(who("w1"), SPEC)
+    first = await subject.driver.create(who("w1"), subject.spec())
     await subject.driver.destroy("w1")
-    second = await subject.driver.create(who("w1"), SPEC)
+    second = await subject.driver.create(who("w1"), subject.spec())
     assert await subject.reach(second, 1) == 1
     assert second.created_unix_ms >= first.created_unix_ms
 
 
 async def test_a_crash_is_seen_and_stays_seen_until_destroyed(subject, until):
-    worker = await subject.driver.create(who("w1"), SPEC)
+    worker = await subject.driver.create(who("w1"), subject.spec())
     await subject.crash(worker)
     for _ in range(500):
         seen = await subject.driver.find("w1")
@@ -190,14 +247,20 @@ async def test_a_crash_is_seen_and_stays_seen_until_destroyed(subject, until):
 
 async def test_an_unknown_image_is_an_error_and_leaves_nothing(subject):
     with pytest.raises(ImageNotFoundError, match="none:1"):
-        await subject.driver.create(who("w1"), FunctionSpec(name="f", image="none:1"))
+        await subject.driver.create(who("w1"), FunctionSpec(name="f", image=subject.missing))
     assert await subject.driver.list_workers() == ()
 
 
 async def test_a_function_that_does_not_initialise_tells_why_and_leaves_nothing(subject):
-    with pytest.raises(InitFailedError) as caught:
-        await subject.driver.create(who("w1"), FunctionSpec(name="f", image=BROKEN))
-    assert json.loads(str(caught.value))["errorType"] == "Runtime.ImportModuleError"
+    if subject.initialises_at_once:
+        with pytest.raises(InitFailedError) as caught:
+            await subject.driver.create(who("w1"), FunctionSpec(name="f", image=subject.broken))
+        assert json.loads(str(caught.value))["errorType"] == "Runtime.ImportModuleError"
+    else:
+        worker = await subject.driver.create(who("w1"), FunctionSpec(name="f", image=subject.broken))
+        with pytest.raises(ConnectionError, match=r"Runtime\.ImportModuleError"):
+            await subject.reach(worker, 1)
+        await subject.driver.destroy("w1")
     assert await subject.driver.list_workers() == ()
     assert subject.left() == []
 
@@ -214,14 +277,14 @@ async def test_a_healthy_driver_has_no_problems(subject):
 
 async def test_closing_leaves_no_worker_unless_an_engine_keeps_it(subject):
     for number in range(3):
-        await subject.driver.create(who(f"w{number}"), SPEC)
+        await subject.driver.create(who(f"w{number}"), subject.spec())
     await subject.driver.close()
     assert bool(subject.left()) == subject.driver.keeps_workers
     await subject.start()
 
 
 async def test_after_a_restart_what_an_engine_kept_is_as_it_was_and_else_there_is_nothing(subject):
-    made = [await subject.driver.create(who(f"w{number}"), SPEC) for number in range(2)]
+    made = [await subject.driver.create(who(f"w{number}"), subject.spec()) for number in range(2)]
     paused = await subject.driver.pause("w1")
     found = await subject.restart()
     if not subject.driver.keeps_workers:
@@ -237,7 +300,7 @@ async def test_after_a_restart_what_an_engine_kept_is_as_it_was_and_else_there_i
 
 
 async def test_an_end_whose_caller_gives_up_comes_all_the_same(subject, until):
-    await subject.driver.create(who("w1"), SPEC)
+    await subject.driver.create(who("w1"), subject.spec())
     ending = asyncio.create_task(subject.driver.destroy("w1"))
     await asyncio.sleep(0)
     ending.cancel()
@@ -248,7 +311,7 @@ async def test_an_end_whose_caller_gives_up_comes_all_the_same(subject, until):
 
 
 async def test_a_start_that_is_given_up_leaves_nothing(subject):
-    starting = asyncio.create_task(subject.driver.create(who("w1"), SPEC))
+    starting = asyncio.create_task(subject.driver.create(who("w1"), subject.spec()))
     await asyncio.sleep(0)
     starting.cancel()
     with suppress(asyncio.CancelledError):

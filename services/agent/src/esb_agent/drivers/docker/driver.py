@@ -1,0 +1,427 @@
+"""Mode `docker`: workers are containers of a Docker Engine, which keeps them while agents come and go.
+
+create   image (pulled) ─▶ container ─▶ started ─▶ its emulator listens ─▶ READY
+end      the container ends, or memory runs out ─▶ EXITED ─destroy▶ gone
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+
+import structlog
+
+from esb_agent.drivers.docker import container
+from esb_agent.drivers.docker.container import Found
+from esb_agent.drivers.docker.engine import About, Engine, EngineError, EngineUnreachedError, Event
+from esb_agent.drivers.docker.images import Images
+from esb_agent.drivers.docker.measures import parse_stats
+from esb_agent.drivers.docker.output import Calls, Output, last_written
+from esb_agent.drivers.docker.settings import DockerConfig
+from esb_agent.drivers.docker.watch import Watch
+from esb_agent.drivers.docker.worker import DockerWorker, new_worker, wait_open
+from esb_agent.drivers.process.logs import LogFiles, Ship
+from esb_agent.drivers.process.state_dir import StateDirectory
+from esb_agent.errors import (
+    AgentError,
+    BadRequestError,
+    ConfigError,
+    DriverError,
+    ImageBrokenError,
+    ImageNotFoundError,
+    InitFailedError,
+    WorkerBusyError,
+    WorkerExitedError,
+    WorkerNotFoundError,
+)
+from esb_agent.model import FunctionSpec, Identity, Worker, WorkerMetrics, WorkerState
+from esb_agent.tally import Tally
+
+log = structlog.get_logger()
+GONE_SECONDS = 10.0
+LOOK_SECONDS = 0.02
+
+
+class DockerDriver:
+    """See `port.Driver`."""
+
+    name = "docker"
+    keeps_workers = True
+
+    def __init__(self, config: DockerConfig, tally: Tally | None = None, ship: Ship | None = None) -> None:
+        self._config = config
+        self._labels = container.box_labels(config)
+        self._tally = tally or Tally()
+        self._state = StateDirectory(config.state_dir)
+        self._logs = LogFiles(self._state.logs, config.log_max_bytes, config.log_backups, ship)
+        self._workers: dict[str, DockerWorker] = {}
+        self._removals: dict[str, asyncio.Task[None]] = {}
+        self._starts: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Take the state directory, find the engine, make the network, remove what is no worker."""
+        try:
+            self._state.take()
+        except OSError as error:
+            raise ConfigError(f"{self._state.root}: cannot be used as state directory: {error}") from error
+        self._engine = Engine(self._config.host)
+        try:
+            self._about: About = await self._engine.connect()
+            await self._make_network()
+            self._images = Images(self._engine, self._config)
+            self._watch = Watch(self._engine, self._labels, on_event=self._on_event, on_gap=self._look_again)
+            self._in_background(self._watch.run())
+            await self._remove_dead()
+        except (EngineError, EngineUnreachedError) as error:
+            await self.close()
+            raise ConfigError(f"ESB_AGENT_DRIVER=docker: {error}") from error
+        log.info("engine found", version=self._about.version, api=self._about.api, cpus=self._about.cpus)
+
+    async def _make_network(self) -> None:
+        name = self._config.network
+        if not await self._engine.network_exists(name):
+            try:
+                await self._engine.create_network(name, self._labels)
+            except EngineError as error:
+                if error.status != 409:  # somebody else was quicker
+                    raise
+
+    async def _found(self) -> list[Found]:
+        """This box's containers, oldest first."""
+        found = []
+        for container_id in await self._engine.list_ids(self._labels):
+            with suppress(EngineError):  # gone meanwhile
+                found.append(await self._engine.inspect(container_id))
+        return sorted(found, key=lambda one: one.labels.get(container.CREATED, "").zfill(20))
+
+    async def _remove_dead(self) -> None:
+        for found in await self._found():
+            if not _is_worker(found):
+                await self._erase(found.container_id)
+                log.warning("leftover of an earlier agent removed", container=found.container_id[:12])
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_log_bug)
+
+    async def recover(self) -> tuple[Worker, ...]:
+        """See `port.Driver`. What was printed meanwhile is logged now."""
+        await self._watch.listening()
+        for found in await self._found():
+            if _is_worker(found):
+                worker = self._register(
+                    container.to_worker(found),
+                    found.container_id,
+                    int(found.labels[container.CPUS]),
+                    int(found.labels[container.TIMEOUT]),
+                )
+                worker.ready, worker.paused = True, found.status == "paused"
+        # Once more, now that their ends are heard of.
+        await self._look_again()
+        for worker in list(self._workers.values()):
+            with suppress(EngineError):
+                await worker.read_history(self._engine)
+            worker.read_output(self._engine)
+        return await self.list_workers()
+
+    def _register(self, seen: Worker, name: str, cpus: int, timeout_ms: int) -> DockerWorker:
+        worker_id, function = seen.identity.worker_id, seen.function
+        file = self._logs.of(function)
+        calls = Calls(timeout_ms, lambda: self._count_call(worker_id), lambda: self._call_ended(worker_id))
+        written = last_written(self._state.logs / f"{function}.log", worker_id)
+        worker = DockerWorker(seen, name, cpus, calls, Output(worker_id, calls, file.write, written))
+        self._workers[worker_id] = worker
+        return worker
+
+    def _count_call(self, worker_id: str) -> None:
+        worker = self._workers.get(worker_id)
+        # What an earlier agent's time brings to light is not counted again.
+        if worker and worker.reading:
+            self._tally.calls[worker.seen.function] += 1
+
+    def _call_ended(self, worker_id: str) -> None:
+        """With the first call its initialisation is over: from now on it has the CPU its memory gives it."""
+        worker = self._workers.get(worker_id)
+        if worker and worker.cpus:
+            cpus, worker.cpus = worker.cpus, 0
+            self._in_background(self._limit(worker, cpus))
+
+    async def _limit(self, worker: DockerWorker, cpus: int) -> None:
+        try:
+            await self._engine.limit_cpus(worker.container, cpus)
+        except (EngineError, EngineUnreachedError) as error:
+            if not worker.ended:
+                log.warning("worker keeps the CPU of its start", worker=worker.worker_id, error=str(error))
+
+    async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
+        """See `port.Driver`. The function itself initialises with its first call."""
+        task = asyncio.current_task()
+        if task:
+            self._starts.add(task)
+        try:
+            if removal := self._removals.get(identity.worker_id):
+                # Its container still has the name.
+                await asyncio.shield(removal)
+            seen, marks = new_worker(self._config, identity, spec, self._about.cpus)
+            name = container.container_name(self._config, identity, spec)
+            worker = self._register(seen, name, int(marks[container.CPUS]), spec.timeout_ms)
+            try:
+                await self._launch(worker, spec, marks)
+            except BaseException:
+                # Also when cancelled: nobody will ever ask for this worker again.
+                await self._remove(worker, "never became ready")
+                raise
+        finally:
+            if task:
+                self._starts.discard(task)
+        return worker.view()
+
+    async def _launch(self, worker: DockerWorker, spec: FunctionSpec, marks: dict[str, str]) -> None:
+        user = await self._images.user_of(spec.image)
+        cpus = container.start_cpus(spec.memory_mb, self._about.cpus)
+        if cpus == worker.cpus:
+            worker.cpus = 0
+        request = container.create_request(
+            self._config, worker.seen.identity, spec, marks, image_user=user, nano_cpus=cpus
+        )
+        await worker.finish(self._make(worker, request))
+        try:
+            await worker.finish(self._engine.start(worker.container))
+        except EngineError as error:
+            raise start_error(spec, error) from error
+        worker.started(await self._engine.inspect(worker.container))
+        worker.read_output(self._engine)
+        await self._wait_ready(worker)
+
+    async def _make(self, worker: DockerWorker, request: dict[str, object]) -> None:
+        try:
+            worker.container = await self._engine.create(worker.container, request)
+        except EngineError as error:
+            if error.status == 404:
+                raise ImageNotFoundError(f"{worker.seen.image}: {error}") from error
+            if error.status == 400:
+                raise BadRequestError(str(error)) from error
+            raise
+
+    async def _wait_ready(self, worker: DockerWorker) -> None:
+        seconds = self._config.init_seconds
+        if worker.seen.address and await wait_open(worker.seen.address, lambda: worker.ended, seconds):
+            worker.ready = True
+            return
+        if worker.ended:
+            # Its last words say why.
+            await worker.hush()
+            message = f"Error: Runtime exited with error: {worker.ended}"
+            raise InitFailedError(_error_json("Runtime.ExitError", message))
+        message = f"Init timed out after {seconds:.2f} seconds: nobody listens on port {container.PORT}"
+        raise InitFailedError(_error_json("Sandbox.Timedout", message))
+
+    async def destroy(self, worker_id: str) -> bool:
+        """See `port.Driver`."""
+        worker = self._workers.get(worker_id)
+        if worker:
+            await self._remove(worker, "destroyed")
+        elif removal := self._removals.get(worker_id):
+            await asyncio.shield(removal)
+        return worker is not None
+
+    async def _remove(self, worker: DockerWorker, why: str) -> None:
+        """To its end even when whoever waits for it gives up: half removed, it would be known to nobody."""
+        self._workers.pop(worker.worker_id, None)
+        if not worker.ended:
+            self._end(worker, why, "destroyed" if worker.ready else "")
+        removal = asyncio.create_task(self._clear_away(worker))
+        self._removals[worker.worker_id] = removal
+        removal.add_done_callback(lambda _: self._removals.pop(worker.worker_id, None))
+        # Whoever asked for it may have given up; then nobody is to be told.
+        removal.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(removal)
+
+    async def _clear_away(self, worker: DockerWorker) -> None:
+        await worker.settled()
+        try:
+            await self._erase(worker.container)
+        except DriverError:
+            # It is still there: known, so that it can be destroyed again.
+            self._workers.setdefault(worker.worker_id, worker)
+            raise
+        await worker.hush()
+        if not any(other.seen.function == worker.seen.function for other in self._workers.values()):
+            self._logs.release(worker.seen.function)
+
+    async def _erase(self, name: str) -> None:
+        """Remove the container, and wait until it is gone; it may be gone, or be going, already."""
+        try:
+            await self._engine.remove(name)
+        except EngineError as error:
+            if error.status == 404:
+                return
+            if error.status != 409:
+                raise
+        deadline = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                await self._engine.inspect(name)
+            except EngineError as error:
+                if error.status == 404:
+                    return
+                raise
+            await asyncio.sleep(LOOK_SECONDS)
+        raise DriverError(f"container {name[:12]} is still there after {GONE_SECONDS:g} s")
+
+    def _on_event(self, event: Event) -> None:
+        worker = self._workers.get(event.attributes.get(container.WORKER, ""))
+        if not worker or worker.ended or worker.container != event.container_id:
+            return
+        if event.action == "oom":
+            # What was killed may be the function alone, with its emulator alive: no worker to go on with.
+            worker.out_of_memory = True
+            self._end(worker, "out of memory (OOMKilled)", "oom")
+        elif event.action == "die":
+            self._end(worker, f"exit status {event.attributes.get('exitCode', '?')}", "exit")
+        elif event.action == "destroy":
+            self._end(worker, "its container was removed", "exit")
+
+    def _end(self, worker: DockerWorker, reason: str, cause: str) -> None:
+        worker.ended = reason
+        if cause:
+            self._tally.ended[worker.seen.function, cause] += 1
+            log.info("worker ended", worker=worker.worker_id, function=worker.seen.function, reason=reason)
+
+    async def _look_again(self) -> None:
+        """After events may have been missed: whose container has ended, or is gone?"""
+        for worker in list(self._workers.values()):
+            if worker.ended or not worker.ready:
+                continue
+            try:
+                found = await self._engine.inspect(worker.container)
+            except EngineError as error:
+                if error.status == 404:
+                    self._end(worker, "its container was removed", "exit")
+                continue
+            if not found.alive or found.oom_killed:
+                self._end(worker, container.end_reason(found), "oom" if found.oom_killed else "exit")
+            worker.paused = found.status == "paused"
+
+    def _living(self, worker_id: str) -> DockerWorker:
+        worker = self._workers.get(worker_id)
+        if not worker:
+            raise WorkerNotFoundError(f"no worker {worker_id}")
+        if worker.ended:
+            raise WorkerExitedError(f"worker {worker_id} has exited: {worker.ended}")
+        return worker
+
+    async def pause(self, worker_id: str) -> Worker:
+        """See `port.Driver`."""
+        worker = self._living(worker_id)
+        if worker.state in (WorkerState.BUSY, WorkerState.STARTING):
+            raise WorkerBusyError(f"worker {worker_id} is {worker.state.value}")
+        if not worker.paused:
+            try:
+                await self._engine.pause(worker.container)
+            except EngineError as error:
+                if "already paused" not in str(error):
+                    self._living(worker_id)
+                    raise
+            worker.paused = True
+        return worker.view()
+
+    async def resume(self, worker_id: str) -> Worker:
+        """See `port.Driver`."""
+        worker = self._living(worker_id)
+        if worker.paused:
+            try:
+                await self._engine.unpause(worker.container)
+            except EngineError as error:
+                if "not paused" not in str(error):
+                    self._living(worker_id)
+                    raise
+            worker.paused = False
+        return worker.view()
+
+    async def find(self, worker_id: str) -> Worker | None:
+        """See `port.Driver`."""
+        worker = self._workers.get(worker_id)
+        return worker.view() if worker else None
+
+    async def list_workers(self) -> tuple[Worker, ...]:
+        """See `port.Driver`."""
+        return tuple(worker.view() for worker in self._workers.values())
+
+    async def metrics(self, worker_id: str) -> WorkerMetrics:
+        """See `port.Driver`."""
+        worker = self._living(worker_id)
+        try:
+            measured = parse_stats(await self._engine.stats(worker.container))
+        except EngineError as error:
+            self._living(worker_id)
+            raise WorkerExitedError(f"worker {worker_id}: {error}") from error
+        worker.rss_peak_bytes = max(worker.rss_peak_bytes, measured.rss_bytes, measured.peak_bytes)
+        return WorkerMetrics(
+            rss_bytes=measured.rss_bytes,
+            rss_peak_bytes=worker.rss_peak_bytes,
+            cpu_seconds=measured.cpu_seconds,
+            uptime_seconds=worker.age_seconds,
+            invocations=worker.calls.invocations,
+            errors=worker.calls.errors,
+            processes=measured.tasks,
+        )
+
+    async def problems(self) -> tuple[str, ...]:
+        """See `port.Driver`."""
+        return (self._watch.trouble,) if self._watch.trouble else ()
+
+    async def close(self) -> None:
+        """See `port.Driver`. Starts under way are undone, all other workers stay."""
+        if self._closed:
+            # The directories may be another agent's by now.
+            return
+        self._closed = True
+        for start in self._starts:
+            start.cancel()
+        await asyncio.gather(*self._starts, return_exceptions=True)
+        await asyncio.gather(*self._removals.values(), return_exceptions=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers.values():
+            await worker.abandon()
+        if hasattr(self, "_images"):
+            await self._images.close()
+        await self._engine.close()
+        self._logs.close()
+        self._state.release()
+
+
+def _is_worker(found: Found) -> bool:
+    """It runs, and says all of itself that is needed to take it back."""
+    try:
+        container.to_worker(found)
+        int(found.labels[container.CPUS])
+        int(found.labels[container.TIMEOUT])
+    except (KeyError, ValueError):
+        return False
+    return found.alive and not found.oom_killed and bool(found.address)
+
+
+def start_error(spec: FunctionSpec, error: EngineError) -> AgentError:
+    """Of a container that was made and cannot be started: mostly the image's fault."""
+    words = str(error)
+    if "executable file not found" in words or "no such file or directory" in words or "exec" in words:
+        return ImageBrokenError(f"{spec.image}: cannot be started: {words}")
+    return error
+
+
+def _error_json(kind: str, message: str) -> str:
+    return json.dumps({"errorType": kind, "errorMessage": message})
+
+
+def _log_bug(task: asyncio.Task[None]) -> None:
+    """The outermost layer of what runs in the background."""
+    if not task.cancelled() and (bug := task.exception()):
+        log.error("background work ended by a bug", exc_info=bug)
