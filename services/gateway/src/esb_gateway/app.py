@@ -50,11 +50,11 @@ from esb_gateway.scheduling.scheduler import Scheduler
 from esb_gateway.stats import GatewayStats
 from esb_gateway.tracing import Ids
 from esb_gateway.views import views
+from esb_gateway.workers import emulator
 from esb_gateway.workers.agent import Agent
 from esb_gateway.workers.fleet import TEND_SECONDS, Fleet
 from esb_gateway.workers.invoker import Invoker
 from esb_gateway.workers.worker import Channel, PoolTools
-from esb_gateway.workers.worker_channel import WorkerChannel
 
 _SETTLE_SECONDS = 10.0
 _FIRST_LOOK_SECONDS = 2.0
@@ -73,7 +73,7 @@ class Deps:
     credentials: CredentialStore
     clock: Clock = field(factory=Clock)
     access_stream: BinaryIO | None = None
-    open_channel: Callable[[str], Channel] = WorkerChannel
+    open_channel: Callable[[str], Channel] = emulator.open_channel
     middleware: Sequence[Middleware] = ()
 
 

@@ -355,3 +355,14 @@ async def test_the_second_try_meets_no_worker_that_dies_while_the_first_one_fail
     asyncio.get_running_loop().call_later(0.01, others_die)
     assert (await invoker.invoke(target, CALL)).body == CALL.body
     assert [seen.worker_id for seen in agent.seen] == ["w4"]
+
+
+async def test_an_emulators_timeout_reads_as_lambdas_and_its_worker_is_replaced(setup):
+    async def late(seen):
+        raise WorkerTimeoutError("the emulator says: Task timed out after 3.00 seconds")
+
+    invoker, target = setup(late)
+    answer = await invoker.invoke(target, CALL)
+    assert (answer.function_error, answer.timed_out, target.pool.size) == ("Unhandled", True, 0)
+    assert b"Sandbox.Timedout" in answer.body
+    assert b"req-1 Task timed out after 3.00 seconds" in answer.body
