@@ -12,20 +12,22 @@ dev: ## uv, .venv and all members, editable
 demo: dev ## start the embedded box, deploy the example, call it, stop
 	@$(PY) scripts/demo.py
 
-lint: dev ## ruff, mypy strict, import arrows, stale stubs, repository rules
+lint: dev ## ruff, mypy strict, import arrows, stale stubs and artifacts, repository rules
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 	$(PY) scripts/generate_stubs.py --check
 	$(PY) scripts/check_repository.py
+	e2e/scripts/regenerate_artifacts.sh --check
 
 test: dev ## every test that this machine can run, and which it could not
 	$(PY) scripts/test_members.py
 	.venv/bin/pytest e2e -q -m "not gate"
 
-e2e: dev ## the gate: clean clone, wheels in fresh environments, the whole path
+e2e: dev ## the gate: clean clone, wheels in fresh environments, the whole path; suites on every kind of box
 	.venv/bin/pytest e2e -q -m gate
+	$(PY) e2e/run_tests.py
 
 bench: dev ## figures, side by side, for the README
 	$(PY) benchmarks/run.py

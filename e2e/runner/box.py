@@ -1,0 +1,102 @@
+"""What a profile's driver can do: the port between the phases and the ways to have a box."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from runner.commands import Commands
+from runner.matrix import Profile
+
+_GONE_SECONDS = 20.0
+_LOOK_SECONDS = 0.2
+
+
+class Box(Protocol):
+    """One profile's box in one checkout. All it keeps is on disk, so that phases may be runs apart."""
+
+    async def reset(self) -> None:
+        """Remove what an earlier run of this profile left. Fine when there is nothing."""
+
+    async def compose(self) -> None:
+        """Bring the box up, with nothing applied."""
+
+    async def deploy(self) -> None:
+        """Put the committed artifact in force with artifactctl and wait until it is served."""
+
+    async def facts(self) -> Mapping[str, str]:
+        """What tests are told, names after `ESB_E2E_`."""
+
+    async def down(self) -> None:
+        """Take the box down, with all it made."""
+
+    async def leftovers(self) -> list[str]:
+        """What is still there after `down`, a line each."""
+
+    async def trouble(self) -> str:
+        """Return what the box says of itself, after a failure."""
+
+
+@attrs.frozen
+class Work:
+    """What a driver works with: the profile, the checkout, a place of its own, commands with their log."""
+
+    profile: Profile
+    root: Path
+    commands: Commands
+    mark: str
+    temporary: Path
+
+    @property
+    def place(self) -> Path:
+        """The directory of this box: made by `compose`, removed by `down`."""
+        return self.temporary / self.mark
+
+    async def remaining(self, look: Callable[[], list[str]]) -> list[str]:
+        """Return what is still there after a while; at once when nothing is."""
+        deadline = time.monotonic() + _GONE_SECONDS
+        found = look()
+        while found and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+            found = look()
+        return found
+
+
+def mark(profile: str, root: Path) -> str:
+    """Name what belongs to a profile of this checkout, on a host where others may run the same one."""
+    return f"esb-{profile}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:6]}"
+
+
+def marked_processes(word: str) -> list[str]:
+    """The processes that have this word in their arguments or their environment, but for this one."""
+    pattern = re.compile(rb"(^|[/\0=:])" + re.escape(word.encode()) + rb"($|[/\0:])")
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words, environ = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if words and (pattern.search(words) or pattern.search(environ)):
+            found.append(
+                f"process {entry.name}: {words.replace(bytes(1), b' ').decode(errors='replace').strip()}"
+            )
+    return found
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".tmp")
+    partial.write_text(json.dumps(value, indent=2))
+    partial.replace(file)
