@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from artifactctl.images.blobs import STAGING, BlobStore
-from artifactctl.images.oci import describe
+from artifactctl.registry.descriptors import describe
 
 
 def names(store: Path) -> list[str]:

@@ -5,16 +5,10 @@ import json
 import pytest
 from artifactctl.images.bases import SCRATCH
 from artifactctl.images.layers import Layer
-from artifactctl.images.oci import (
-    CONFIG_TYPE,
-    config_document,
-    describe,
-    manifest_document,
-    parse_descriptor,
-    parse_manifest,
-)
+from artifactctl.images.oci import INPUTS, config_document, manifest_document, parse_manifest
 from artifactctl.images.recipe import ImageConfig, Recipe, lambda_platform, parse_platform
 from artifactctl.images.tree import ImageTree
+from artifactctl.registry.descriptors import CONFIG_TYPE, describe, parse_descriptor
 
 LAYER = Layer((), "COPY a /")
 DIGEST = f"sha256:{1:064x}"
@@ -36,10 +30,11 @@ def test_a_configuration_says_everything_and_nothing_that_is_empty() -> None:
         ports=("80/tcp",),
         volumes=("/v",),
     )
-    document = json.loads(config_document(recipe(full, "linux/arm64/v8"), [DIGEST]))
+    made = recipe(full, "linux/arm64/v8")
+    document = json.loads(config_document(made, [DIGEST]))
     assert document["config"] == {
         "Env": ["B=1", "A=2"],
-        "Labels": {"x": "ü"},
+        "Labels": {"x": "ü", INPUTS: made.inputs},
         "Entrypoint": ["e"],
         "Cmd": ["c", "d"],
         "WorkingDir": "/w",
@@ -50,7 +45,8 @@ def test_a_configuration_says_everything_and_nothing_that_is_empty() -> None:
     }
     assert (document["os"], document["architecture"], document["variant"]) == ("linux", "arm64", "v8")
     assert document["history"] == [{"created": "1970-01-01T00:00:00Z", "created_by": "COPY a /"}]
-    assert json.loads(config_document(recipe(ImageConfig()), [DIGEST]))["config"] == {}
+    empty = recipe(ImageConfig())
+    assert json.loads(config_document(empty, [DIGEST]))["config"] == {"Labels": {INPUTS: empty.inputs}}
 
 
 def test_a_stored_manifest_gives_back_what_decides_about_using_it_again() -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from artifactctl.images.oci import MANIFEST_TYPE, Descriptor
 from artifactctl.images.oci_index import EMPTY_INDEX, index_entry, parse_index
 from artifactctl.images.recipe import Platform
+from artifactctl.registry.descriptors import MANIFEST_TYPE, Descriptor
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -12,11 +12,12 @@ from artifactctl.errors import DiskError, LockTimeoutError, WorldError
 from artifactctl.images import oci_layout
 from artifactctl.images.bases import SCRATCH
 from artifactctl.images.layers import Layer
-from artifactctl.images.oci import MANIFEST_TYPE, REF_NAME
+from artifactctl.images.oci import REF_NAME
 from artifactctl.images.oci_layout import LayoutError, OciLayout, open_layout
 from artifactctl.images.recipe import ImageConfig, Platform, Recipe
 from artifactctl.images.tree import Content, FileEntry, FileKind, ImageTree
 from artifactctl.lock import LockWait, current_holder
+from artifactctl.registry.descriptors import MANIFEST_TYPE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

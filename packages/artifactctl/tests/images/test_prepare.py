@@ -75,7 +75,7 @@ def test_an_artifact_becomes_images_that_any_reader_of_layouts_understands(
     assert image.config["config"] == {
         "Cmd": ["app.handler"],
         "Env": ["PYTHONPATH=/opt/esb/python"],
-        "Labels": {"x": "1"},
+        "Labels": {"x": "1", "io.esb.inputs": result.images[1].stored.inputs},
         "WorkingDir": "/var/task",
     }
     assert image.layers[0] == images[BASE_REF].layers[0]

@@ -17,7 +17,7 @@ from threading import Lock
 
 from artifact_contract.atomic import sync_directory
 
-from artifactctl.images.oci import Descriptor, describe
+from artifactctl.registry.descriptors import Descriptor, describe
 
 STAGING = ".staging"
 

@@ -81,7 +81,8 @@ def interpret(dockerfile: Dockerfile, surroundings: Surroundings) -> Recipe:
         platform=stage.platform,
         base=stage.base,
         config=stage.config,
-        layers=tuple(stage.layers) or (Layer(()),),
+        # an image needs one layer at least
+        layers=tuple(stage.layers) or (() if stage.base.remote else (Layer(()),)),
         tree=stage.tree,
         warnings=tuple(problems),
     )

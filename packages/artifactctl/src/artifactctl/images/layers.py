@@ -63,27 +63,36 @@ class ContentChangedError(OSError):
     """A file isn't any more what it was when it was hashed."""
 
 
-def tar_chunks(entries: Iterable[FileEntry]) -> Iterator[bytes]:
-    """The archive, piece by piece, in the order of the entries.
+def tar_chunks(entries: Iterable[FileEntry], start: int = 0) -> Iterator[bytes]:
+    """The archive from the byte `start` on, piece by piece, in the order of the entries.
 
     Raises:
         OSError: a file can't be read, or was changed since it was hashed.
     """
     for entry in entries:
         size = entry.content.size if entry.content else 0
-        yield _headers(entry, size)
+        header = _headers(entry, size)
+        length = len(header) + size + -size % _BLOCK
+        if start >= length:
+            start -= length
+            continue
+        yield header[start:]
+        start = max(0, start - len(header))
         if entry.content:
-            yield from _read(entry.content)
-            yield bytes(-size % _BLOCK)
-    yield _END
+            yield from _read(entry.content, start)
+            yield bytes(-size % _BLOCK)[max(0, start - size) :]
+        start = 0
+    yield _END[start:]
 
 
-def _read(content: Content) -> Iterator[bytes]:
+def _read(content: Content, start: int = 0) -> Iterator[bytes]:
     with open(content.path, "rb") as file:  # noqa: PTH123 - a Path a file costs more than reading it
         facts = os.fstat(file.fileno())
         if (facts.st_size, facts.st_mtime_ns) != (content.size, content.mtime_ns):
             raise ContentChangedError(ESTALE, "it was changed meanwhile", content.path)
-        left = content.size
+        left = max(0, content.size - start)
+        if start:
+            file.seek(content.size - left)
         while left:
             chunk = file.read(min(left, _CHUNK))
             if not chunk:

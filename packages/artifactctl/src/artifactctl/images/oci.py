@@ -1,55 +1,35 @@
 """The JSON documents of an image: configuration, manifest, index, as the OCI image specification has them.
 
 Always the same bytes for the same values: keys sorted, no spaces, one fixed time. The input digest of the
-recipe is an annotation of the manifest, so that the next run sees that nothing changed without building
-anything.
+recipe is an annotation of the manifest and a label of the image, so that the next run sees that nothing
+changed without building anything.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 
 from attrs import frozen
 
 from artifactctl.images.layers import Layer
 from artifactctl.images.recipe import ImageConfig, Platform, Recipe
+from artifactctl.registry.descriptors import (
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    Descriptor,
+    JsonObject,
+    as_list,
+    as_object,
+    parse_descriptor,
+)
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 REF_NAME = "org.opencontainers.image.ref.name"
 BASE_NAME = "org.opencontainers.image.base.name"
-INPUTS = "io.esb.image.inputs"
+INPUTS = "io.esb.inputs"
 LAYER_INPUTS = "io.esb.layer.inputs"
 
 _CREATED = "1970-01-01T00:00:00Z"
-
-JsonObject = dict[str, object]
-
-
-@frozen
-class Descriptor:
-    """A blob by its content; `digest` is `sha256:` and 64 hexadecimal digits."""
-
-    media_type: str
-    digest: str
-    size: int
-
-    def to_json(self, **more: object) -> JsonObject:
-        """The descriptor as a document refers to it; what is empty is left out."""
-        return {
-            "mediaType": self.media_type,
-            "digest": self.digest,
-            "size": self.size,
-            **{name: value for name, value in more.items() if value},
-        }
-
-
-def describe(media_type: str, data: bytes) -> Descriptor:
-    """The descriptor of a blob with these bytes."""
-    return Descriptor(media_type, f"sha256:{sha256(data).hexdigest()}", len(data))
 
 
 def to_bytes(document: JsonObject) -> bytes:
@@ -58,23 +38,25 @@ def to_bytes(document: JsonObject) -> bytes:
 
 
 def config_document(recipe: Recipe, diff_ids: Sequence[str]) -> bytes:
-    """The image configuration; layers are uncompressed, so that their digests are their diff ids."""
-    history = [{"created": _CREATED, "created_by": layer.created_by} for layer in recipe.layers]
+    """The image configuration; our layers are uncompressed, so that their digests are their diff ids."""
+    own = [{"created": _CREATED, "created_by": layer.created_by} for layer in recipe.layers]
+    below = [layer.diff_id for layer in recipe.base.remote]
     return to_bytes(
         {
             **platform_document(recipe.platform),
             "created": _CREATED,
-            "config": _runtime_config(recipe.config),
-            "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
-            "history": history,
+            "config": _runtime_config(recipe.config, recipe.inputs),
+            "rootfs": {"type": "layers", "diff_ids": [*below, *diff_ids]},
+            "history": [*recipe.base.history, *own],
         }
     )
 
 
-def _runtime_config(config: ImageConfig) -> JsonObject:
+def _runtime_config(config: ImageConfig, inputs: str) -> JsonObject:
     found: JsonObject = {
+        **config.more,
         "Env": [f"{name}={value}" for name, value in config.env.items()],
-        "Labels": dict(config.labels),
+        "Labels": {**config.labels, INPUTS: inputs},
         "Entrypoint": list(config.entrypoint or ()),
         "Cmd": list(config.cmd or ()),
         "WorkingDir": config.workdir,
@@ -101,7 +83,10 @@ def manifest_document(
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": config.to_json(),
-            "layers": [made.to_json(annotations={LAYER_INPUTS: layer.key}) for layer, made in layers],
+            "layers": [
+                *(layer.blob.to_json() for layer in recipe.base.remote),
+                *(made.to_json(annotations={LAYER_INPUTS: layer.key}) for layer, made in layers),
+            ],
             "annotations": {INPUTS: recipe.inputs, BASE_NAME: recipe.base.name},
         }
     )
@@ -122,43 +107,27 @@ def parse_manifest(data: bytes) -> StoredManifest:
     Raises:
         ValueError: it isn't an image manifest.
     """
-    document = _object(json.loads(data))
+    document = as_object(json.loads(data))
     config = parse_descriptor(document.get("config"))
     layers: dict[str, Descriptor] = {}
     blobs = [config]
-    for item in _list(document.get("layers")):
+    for item in as_list(document.get("layers")):
         blob = parse_descriptor(item)
         blobs.append(blob)
-        key = _object(_object(item).get("annotations", {})).get(LAYER_INPUTS)
+        key = as_object(as_object(item).get("annotations", {})).get(LAYER_INPUTS)
         if isinstance(key, str):
             layers[key] = blob
-    inputs = _object(document.get("annotations", {})).get(INPUTS, "")
+    inputs = as_object(document.get("annotations", {})).get(INPUTS, "")
     return StoredManifest(str(inputs), tuple(blobs), layers)
 
 
-def parse_descriptor(value: object) -> Descriptor:
-    """A descriptor in a document.
-
-    Raises:
-        ValueError: it isn't one, or not one with a SHA-256 digest.
-    """
-    found = _object(value)
-    digest, size, media_type = found.get("digest"), found.get("size"), found.get("mediaType")
-    if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(media_type, str):
-        raise ValueError(f"a descriptor expected, {value!r} found")  # noqa: TRY004 - bad data, not a bug
-    algorithm, _, hexadecimal = digest.partition(":")
-    if algorithm != "sha256" or len(hexadecimal) != 64 or not set(hexadecimal) <= set("0123456789abcdef"):
-        raise ValueError(f"a SHA-256 digest expected, {digest!r} found")
-    return Descriptor(media_type, digest, size)
-
-
-def _object(value: object) -> JsonObject:
-    if not isinstance(value, dict):
-        raise ValueError(f"an object expected, {value!r:.40} found")  # noqa: TRY004 - bad data, not a bug
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise ValueError(f"an array expected, {value!r:.40} found")  # noqa: TRY004 - bad data, not a bug
-    return value
+def index_document(inputs: str, images: Sequence[tuple[Descriptor, Platform]]) -> bytes:
+    """The index of an image for several platforms."""
+    return to_bytes(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX_TYPE,
+            "manifests": [image.to_json(platform=platform_document(platform)) for image, platform in images],
+            "annotations": {INPUTS: inputs},
+        }
+    )

@@ -8,17 +8,15 @@ from functools import cached_property
 
 from attrs import frozen
 
-from artifactctl.images.oci import (
+from artifactctl.images.oci import REF_NAME, platform_document, to_bytes
+from artifactctl.images.recipe import Platform
+from artifactctl.registry.descriptors import (
     INDEX_TYPE,
     MANIFEST_TYPE,
-    REF_NAME,
     Descriptor,
     JsonObject,
     parse_descriptor,
-    platform_document,
-    to_bytes,
 )
-from artifactctl.images.recipe import Platform
 
 
 @frozen(slots=False)

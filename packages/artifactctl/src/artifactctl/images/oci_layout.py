@@ -23,10 +23,6 @@ from artifactctl.errors import DiskError, WorldError
 from artifactctl.images.blobs import STAGING, BlobStore
 from artifactctl.images.layers import MEDIA_TYPE, Layer, tar_chunks
 from artifactctl.images.oci import (
-    CONFIG_TYPE,
-    MANIFEST_TYPE,
-    Descriptor,
-    JsonObject,
     StoredManifest,
     config_document,
     manifest_document,
@@ -37,6 +33,7 @@ from artifactctl.images.oci_index import EMPTY_INDEX, Index, index_entry, parse_
 from artifactctl.images.recipe import Recipe
 from artifactctl.images.target import StoredImage
 from artifactctl.lock import HOLDER, LOCK, LockHolder, OnWait, exclusive
+from artifactctl.registry.descriptors import CONFIG_TYPE, MANIFEST_TYPE, Descriptor, JsonObject
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"

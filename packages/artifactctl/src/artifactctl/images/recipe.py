@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 
@@ -16,9 +16,11 @@ from attrs import asdict, field, frozen
 
 from artifactctl.images.layers import Layer
 from artifactctl.images.tree import ImageTree
+from artifactctl.registry.descriptors import Descriptor
+from artifactctl.registry.references import Repository
 
 # goes up whenever the same recipe would give other bytes than before
-BUILDER_VERSION = "direct-1"
+BUILDER_VERSION = "direct-2"
 
 _PLATFORM = re.compile(r"([a-z0-9]+)/([a-z0-9_]+)(?:/([a-z0-9]+))?")
 _LAMBDA_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
@@ -61,7 +63,10 @@ def lambda_platform(architecture: str) -> Platform:
 
 @frozen
 class ImageConfig:
-    """How a container of the image is started; `None` for a command means it was never set."""
+    """How a container of the image is started; `None` for a command means it was never set.
+
+    `more` is what a base says beside it and no instruction here changes, such as a health check.
+    """
 
     env: Mapping[str, str] = field(factory=dict)
     labels: Mapping[str, str] = field(factory=dict)
@@ -72,21 +77,34 @@ class ImageConfig:
     stop_signal: str = ""
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    more: Mapping[str, object] = field(factory=dict)
+
+
+@frozen
+class RemoteLayer:
+    """A layer that is in a registry already; `origin` is one repository that has it, and isn't compared."""
+
+    blob: Descriptor
+    diff_id: str
+    origin: Repository = field(eq=False)
 
 
 @frozen
 class Base:
     """What a FROM brings along.
 
-    `layers` are those we make ourselves; of an image that comes from elsewhere we know only what is common
-    knowledge: some of its `directories`, its `variables`, and names in it that may be links (`maybe_links`),
-    which a layer must not replace.
+    `layers` are those we make ourselves, on top of those an image from a registry has (`remote`, with its
+    `history`). What is in the latter nobody looks at; known is what everybody knows: some of its
+    `directories`, its `variables`, and names in it that may be links (`maybe_links`), which a layer must not
+    replace.
     """
 
     name: str
     inputs: str
     config: ImageConfig = field(factory=ImageConfig)
     layers: tuple[Layer, ...] = ()
+    remote: tuple[RemoteLayer, ...] = ()
+    history: tuple[Mapping[str, object], ...] = ()
     tree: ImageTree = field(factory=ImageTree, eq=False)
     variables: Mapping[str, str] = field(factory=dict)
     maybe_links: frozenset[str] = frozenset()
@@ -96,7 +114,7 @@ class Base:
 
 @frozen(eq=False, slots=False)
 class Recipe:
-    """One image: all its layers, those of a base of ours first, and its configuration."""
+    """One image: its layers on top of the remote ones of its base, and its configuration."""
 
     platform: Platform
     base: Base
@@ -124,8 +142,18 @@ class Recipe:
             inputs=self.inputs,
             config=self.config,
             layers=self.layers,
+            remote=self.base.remote,
+            history=self.base.history,
             tree=self.tree,
             variables=self.base.variables,
             maybe_links=self.base.maybe_links,
             complete=self.base.complete,
         )
+
+
+def combined_inputs(recipes: Sequence[Recipe]) -> str:
+    """The input digest of an image for several platforms; of one it is that one's."""
+    if len(recipes) == 1:
+        return recipes[0].inputs
+    found = json.dumps(sorted((str(recipe.platform), recipe.inputs) for recipe in recipes))
+    return f"sha256:{sha256(found.encode()).hexdigest()}"

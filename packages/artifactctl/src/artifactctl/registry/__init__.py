@@ -1,0 +1,1 @@
+"""A client of OCI registries: what image targets and bases need of the distribution specification."""
