@@ -75,10 +75,10 @@ def box(root: Path, functions: int) -> Iterator[tuple[int, dict[str, int]]]:
                 process.wait(20)
 
 
-def warm(port: int) -> bool:
+def warm(port: int, workers: int = WORKERS) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
-            return f'function="hello",state="idle"}} {WORKERS}.0' in answer.read().decode()
+            return f'function="hello",state="idle"}} {workers}.0' in answer.read().decode()
     except OSError:
         return False
 

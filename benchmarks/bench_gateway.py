@@ -158,12 +158,12 @@ class Client(asyncio.Protocol):
             self.done.set_exception(error) if error else self.done.set_result(None)
 
 
-async def load(port: int, requests: list[bytes], connections: int, seconds: float) -> Figures:
+async def load(
+    port: int, requests: list[bytes], connections: int, seconds: float, host: str = "127.0.0.1"
+) -> Figures:
     loop = asyncio.get_running_loop()
     waiting = [loop.create_future() for _ in range(connections)]
-    pairs = [
-        await loop.create_connection(partial(Client, requests, done), "127.0.0.1", port) for done in waiting
-    ]
+    pairs = [await loop.create_connection(partial(Client, requests, done), host, port) for done in waiting]
     started = time.perf_counter()
     for _, client in pairs:
         client.start(started + seconds)

@@ -30,6 +30,7 @@ def main() -> int:
             ["bench_agent.py"],
             ["bench_gateway.py"],
             ["bench_box.py"],
+            ["bench_docker.py"],
         ]
         failed = [run[0] for run in runs if not measure(run)]
     if failed:
