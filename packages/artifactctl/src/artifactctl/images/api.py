@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from typing import TypeAlias
 
-from artifact_contract.errors import ArtifactError, Place, Problem, error_for
+from artifact_contract.errors import ArtifactError, FieldError, Place, Problem, error_for
 from artifact_contract.ids import EntryId
-from attrs import frozen
+from attrs import field, frozen
 
 from artifactctl.errors import RequestError, WorldError
+from artifactctl.images.recipe import Platform, parse_platform
 from artifactctl.images.target import StoredImage
+from artifactctl.registry.config import RegistryConfig
 
 DEFAULT_LOCK_TIMEOUT = 60.0
 
 _OCI_LAYOUT = "oci-layout:"
+_OVERRIDE = re.compile(r"[^\s=]+")
 
 
 @frozen
@@ -29,21 +35,53 @@ class LayoutTarget:
 
 
 @frozen
+class SiteRegistry:
+    """Images are pushed to the registry that their references name."""
+
+    def __str__(self) -> str:
+        return "registry"
+
+
+@frozen
+class LocalEngine:
+    """Images are loaded into the container engine of this host."""
+
+    def __str__(self) -> str:
+        return "docker"
+
+
+ImageTarget: TypeAlias = LayoutTarget | SiteRegistry | LocalEngine
+
+
+class Builder(Enum):
+    """Who makes images: an engine where direct assembly can't, never one, or always one."""
+
+    AUTO = "auto"
+    DIRECT = "direct"
+    BUILDX = "buildx"
+
+
+@frozen
 class PrepareImagesRequest:
     """What to build and where to; `lock_timeout` in seconds, `now` is when the run starts.
 
-    `rebuild` makes every image again, also of blobs that look right; `jobs` is how many are made at a time;
-    `command` names the caller to those who wait for the lock.
+    No `target`: the registry for the modes docker and containerd. `rebuild` makes every image again, also of
+    blobs that look right; `jobs` is how many are made at a time; `platforms` replaces those that functions ask
+    for; `overrides` sends a FROM somewhere else; `command` names the caller to those who wait for the lock.
     """
 
     artifact: Path
-    target: LayoutTarget
+    target: ImageTarget | None
     now: datetime
     strict: bool = False
     jobs: int = 1
     rebuild: bool = False
     lock_timeout: float = DEFAULT_LOCK_TIMEOUT
     command: str = "artifactctl prepare-images"
+    builder: Builder = Builder.AUTO
+    platforms: tuple[Platform, ...] = ()
+    overrides: Mapping[str, str] = field(factory=dict)
+    registry: RegistryConfig = field(factory=RegistryConfig)
 
 
 class ImageStatus(Enum):
@@ -54,9 +92,20 @@ class ImageStatus(Enum):
     FAILED = "failed"
 
 
+class ImageStep(Enum):
+    """What is being done to an image that isn't finished."""
+
+    WAITING = "waiting"
+    BUILDING = "building"
+    PUSHING = "pushing"
+
+
 @frozen
 class ImageResult:
-    """One image of the artifact: what it was made from, and its manifest's digest, or the error."""
+    """One image of the artifact: what it was made from, and its manifest's digest, or the error.
+
+    `builder` is `direct`, `buildx` or `import`; nothing where it can't be said.
+    """
 
     ref: str
     entry: EntryId
@@ -66,13 +115,14 @@ class ImageResult:
     platform: str = ""
     stored: StoredImage | None = None
     error: ArtifactError | WorldError | None = None
+    builder: str = ""
 
 
 @frozen
 class PrepareImagesResult:
     """All images in the order of the entries, bases before the functions that need them."""
 
-    target: LayoutTarget
+    target: ImageTarget
     images: tuple[ImageResult, ...]
     warnings: tuple[Problem, ...] = ()
 
@@ -100,13 +150,45 @@ class PrepareImagesResult:
             raise WorldError("\n".join(f"{image.ref}: {error}" for image, error in failures))
 
 
-def parse_target(text: str) -> LayoutTarget:
-    """`oci-layout:DIR` as a target.
+def parse_target(text: str) -> ImageTarget:
+    """`registry`, `docker` or `oci-layout:DIR` as a target.
 
     Raises:
         RequestError: another kind of target, or no directory.
     """
+    if text == "registry":
+        return SiteRegistry()
+    if text == "docker":
+        return LocalEngine()
     directory = text.removeprefix(_OCI_LAYOUT)
     if directory == text or not directory:
-        raise RequestError(f"target {text!r}: expected oci-layout:DIR")
+        raise RequestError(f"--target {text!r}: expected registry, docker or oci-layout:DIR")
     return LayoutTarget(Path(directory))
+
+
+def parse_platforms(text: str) -> tuple[Platform, ...]:
+    """`linux/amd64,linux/arm64` as platforms, each once.
+
+    Raises:
+        RequestError: one of them isn't a platform.
+    """
+    try:
+        return tuple(dict.fromkeys(parse_platform(one.strip()) for one in text.split(",")))
+    except FieldError as error:
+        raise RequestError(f"--platform {text!r}: {error}") from error
+
+
+def parse_overrides(texts: Iterable[str]) -> Mapping[str, str]:
+    """`FROM=REF`, several times, as what to take instead of what.
+
+    Raises:
+        RequestError: one isn't of this form, or two say something different about one FROM.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        given, equals, ref = text.partition("=")
+        if not equals or not _OVERRIDE.fullmatch(given) or not _OVERRIDE.fullmatch(ref):
+            raise RequestError(f"--image-override {text!r}: expected FROM=REF, two image references")
+        if found.setdefault(given, ref) != ref:
+            raise RequestError(f"--image-override {given}: expected one REF, got {found[given]} and {ref}")
+    return found

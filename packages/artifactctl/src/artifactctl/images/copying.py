@@ -68,6 +68,8 @@ def copy(stage: Stage, instruction: Instruction, source: Source) -> None:
     """
     wanted = _parse(stage, instruction)
     entries: dict[str, FileEntry] = {}
+    if stage.exact and source.unseen and not all(select(source.tree, one) for one in wanted.sources):
+        raise unsupported(instruction, "files that are at hand")
     found = [path for pattern in wanted.sources for path in _find(pattern, source)]
     target = resolve(stage.tree, join(stage.path(wanted.destination)))
     into = _takes_names(stage, wanted.destination, target)
@@ -77,6 +79,8 @@ def copy(stage: Stage, instruction: Instruction, source: Source) -> None:
         )
     for path in found:
         if source.unseen and source.unseen.get(resolve(source.tree, path)):
+            if stage.exact:
+                raise unsupported(instruction, "files that are at hand")
             stage.warn(instruction, "all files to be at hand", f"/{path}", hint=source.missing)
         for entry in _copied(source.tree, path, target, into=into):
             entries[entry.path] = _with_mode(entry, wanted.mode)
@@ -96,6 +100,8 @@ def _parse(stage: Stage, instruction: Instruction) -> _Copy:
         raise FieldError("sources and a destination", repr(instruction.rest))
     owner = stage.expand(flags.get("chown", "0"))
     if owner not in _ROOT_OWNERS:
+        if stage.exact:
+            raise unsupported(instruction, "files that belong to 0:0")
         stage.warn(
             instruction, "files that belong to 0:0", f"--chown={owner}", hint="they will belong to 0:0"
         )

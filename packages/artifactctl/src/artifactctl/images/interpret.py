@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from artifact_contract.errors import (
     ArtifactError,
@@ -21,7 +22,6 @@ from artifact_contract.errors import (
 from attrs import define, field, frozen
 
 from artifactctl.images.bases import SCRATCH
-from artifactctl.images.context import Context
 from artifactctl.images.copying import Source, copy
 from artifactctl.images.dockerfile import Dockerfile, Instruction
 from artifactctl.images.layers import Layer
@@ -33,8 +33,9 @@ from artifactctl.images.stage import (
     not_interpreted,
     take_flags,
 )
+from artifactctl.images.touched import BuildContext, mounted_images, touch
 from artifactctl.images.tree import ImageTree
-from artifactctl.images.words import expand, split_plain
+from artifactctl.images.words import UnsupportedError, expand, split_plain
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
@@ -51,12 +52,17 @@ class DockerfileError(ArtifactError):
 
 @frozen
 class Surroundings:
-    """What a Dockerfile is interpreted with."""
+    """What a Dockerfile is interpreted with.
 
-    context: Context
+    With `exact`, what would come out otherwise than an engine does it is unsupported, not a warning: there is
+    an engine that can be asked instead.
+    """
+
+    context: BuildContext
     find_base: FindBase
     platform: Platform
     build_args: Mapping[str, str] = field(factory=dict)
+    exact: bool = False
 
 
 def interpret(dockerfile: Dockerfile, surroundings: Surroundings) -> Recipe:
@@ -112,12 +118,22 @@ class _Run:
             else:
                 self._in_stage(self.stages[-1], instruction)
         except FieldError as error:
+            if self.stages and isinstance(error, UnsupportedError):
+                self._note_needs(self.stages[-1], instruction)
             if self.stages:
                 self.stages[-1].note(instruction, error)
             else:
                 self.problems.append(
                     error.at(Place(self.dockerfile.file, instruction.line), instruction.keyword)
                 )
+
+    def _note_needs(self, stage: Stage, instruction: Instruction) -> None:
+        """Ask for the files and images that an engine will read here."""
+        with suppress(FieldError):  # an engine says better what is wrong with a line that only it knows
+            touch(self.surroundings.context, stage, instruction)
+            for name in mounted_images(stage, instruction):
+                if not self._find_stage(stage, name):
+                    self.surroundings.find_base(name, stage.platform)
 
     def needed(self) -> list[Stage]:
         """The last stage and all it builds on or copies from, in order."""
@@ -147,6 +163,7 @@ class _Run:
             platform=self.surroundings.platform,
             base=SCRATCH,
             escape=self.dockerfile.escape,
+            exact=self.surroundings.exact,
         )
         self.stages.append(stage)
         flags = take_flags(instruction, ("platform",))
@@ -190,6 +207,12 @@ class _Run:
         named = [stage for stage in self.stages[:before] if stage.name == name.lower()]
         return named[-1] if named else None
 
+    def _find_stage(self, stage: Stage, name: str) -> Stage | None:
+        other = self._stage_named(name, before=stage.number)
+        if other is None and name.isdecimal() and int(name) < stage.number:
+            return self.stages[int(name)]
+        return other
+
     def _in_stage(self, stage: Stage, instruction: Instruction) -> None:
         if instruction.keyword == "COPY":
             copy(stage, instruction, self._source(stage, instruction))
@@ -214,9 +237,7 @@ class _Run:
             return Source(context, "the build context", missing=context.exclusions())
         if not name:
             raise FieldError("--from=stage or image", "--from")
-        other = self._stage_named(name, before=stage.number)
-        if other is None and name.isdecimal() and int(name) < stage.number:
-            other = self.stages[int(name)]
+        other = self._find_stage(stage, name)
         if other is not None:
             stage.uses.add(other.number)
             return _from_image(other.tree, f"stage {name!r}", other.base)

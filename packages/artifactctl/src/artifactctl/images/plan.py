@@ -1,7 +1,8 @@
-"""Which images an artifact's entries need, and what each is to consist of: reads, writes nothing.
+"""Which images an artifact's entries need, and how each is to be made: reads, writes nothing.
 
     entry, runtime config ─functions▶ Dockerfiles ─interpret▶ [ImagePlan], the bases they are FROM first
 
+Whatever direct assembly understands is assembled; the rest is a job for an engine where the target has one.
 A Dockerfile that can't be built spoils its own image only; the plan carries the error.
 """
 
@@ -31,14 +32,17 @@ from artifact_contract.verify import RUNTIME_BASE
 from attrs import evolve, frozen
 
 from artifactctl.errors import WorldError
+from artifactctl.images.api import Builder
 from artifactctl.images.bases import (
     ExternalBases,
     is_lambda_base,
     lambda_base_args,
     split_reference,
 )
+from artifactctl.images.planning import EngineBaseError, Method, NotedBases, plan_work
 from artifactctl.images.recipe import Base, Platform, Recipe, lambda_platform
-from artifactctl.images.sources import ContextOf, read_error, read_recipe
+from artifactctl.images.sources import ContextOf, read_error
+from artifactctl.images.work import Assembly, Build, Work
 
 LAMBDA_BASE_DOCKERFILE = f"{RUNTIME_BASE}/runtime-hooks/python/docker/Dockerfile"
 
@@ -58,27 +62,47 @@ class EntryFiles:
 
 @frozen
 class ImagePlan:
-    """One image: the recipe, or why there is none. `functions` is empty for a base."""
+    """One image: how it is made, or why it can't be. `functions` is empty for a base."""
 
     ref: str
     entry: EntryId
     dockerfile: str
     functions: tuple[str, ...] = ()
-    recipe: Recipe | None = None
+    work: Work | None = None
     error: ArtifactError | WorldError | None = None
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The recipe of an image that is assembled, for its first platform."""
+        return self.work.recipes[0] if isinstance(self.work, Assembly) else None
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """What the image runs on."""
+        return self.work.platforms if self.work else ()
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is odd about its Dockerfile."""
+        recipes = self.work.recipes if isinstance(self.work, Assembly) else ()
+        return tuple(dict.fromkeys(one for recipe in recipes for one in recipe.warnings))
 
 
 def plan_entry(
-    entry: EntryFiles, external: ExternalBases, each: Callable[..., Iterable[ImagePlan | None]] = map
+    entry: EntryFiles,
+    external: ExternalBases,
+    each: Callable[..., Iterable[ImagePlan | None]] = map,
+    method: Method | None = None,
 ) -> list[ImagePlan]:
     """The images of one entry: its bases, then its functions' in the order of functions.yml.
 
     `each` maps a function over many values; one that does so in threads makes it faster.
     """
-    bases = EntryBases(entry, external)
+    chosen = method or Method(Builder.DIRECT)
+    bases = EntryBases(entry, external, chosen)
     context = ContextOf(entry.root)
     functions = [with_defaults(one, entry.functions.defaults) for one in entry.functions.functions.values()]
-    plans = each(lambda function: _plan_function(entry, function, bases, context), functions)
+    plans = each(lambda function: _plan_function(entry, function, bases, context, chosen), functions)
     planned = [plan for plan in plans if plan]
     return [*bases.plans(), *planned]
 
@@ -92,13 +116,13 @@ def merge_plans(plans: Iterable[ImagePlan]) -> tuple[list[ImagePlan], list[Probl
     merged: dict[object, ImagePlan] = {}
     problems: list[Problem] = []
     for plan in plans:
-        if plan.recipe is None:
+        if plan.work is None:
             merged[id(plan)] = plan
             continue
         before = merged.get(plan.ref)
-        if before is None or not before.recipe:
+        if before is None or not before.work:
             merged[plan.ref] = plan
-        elif before.recipe.inputs == plan.recipe.inputs:
+        elif before.work == plan.work or (plan.work.inputs and before.work.inputs == plan.work.inputs):
             merged[plan.ref] = evolve(before, functions=_united(before.functions, plan.functions))
         else:
             merged[plan.ref] = plan
@@ -107,10 +131,9 @@ def merge_plans(plans: Iterable[ImagePlan]) -> tuple[list[ImagePlan], list[Probl
 
 
 def _conflict(before: ImagePlan, plan: ImagePlan) -> list[Problem]:
-    platforms = {one.recipe.platform for one in (before, plan) if one.recipe}
     # one base for two platforms is no mistake; the functions carry the base's layers, so that either may have
     # the name
-    if not plan.functions and len(platforms) > 1:
+    if not plan.functions and before.platforms != plan.platforms:
         return []
     found = f"another one from {before.dockerfile}"
     return [Problem(Place(plan.dockerfile), plan.ref, "one image", found, "the last wins", Severity.STRICT)]
@@ -121,7 +144,7 @@ def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _plan_function(
-    entry: EntryFiles, function: Function, bases: EntryBases, context: ContextOf
+    entry: EntryFiles, function: Function, bases: EntryBases, context: ContextOf, method: Method
 ) -> ImagePlan | None:
     relative = f"functions/{function.name}/Dockerfile"
     path = entry.root / relative
@@ -129,20 +152,20 @@ def _plan_function(
     try:
         if function.name in entry.imported and not path.exists():
             return None
-        platform = _platform(entry, function)
+        platforms = method.of(_platforms(entry, function))
         _check_reference(entry, function)
-        recipe = read_recipe(entry.root, relative, context, bases.find, platform=platform)
+        found = NotedBases(lambda ref, platform: bases.find(ref, platform, platforms))
+        return evolve(plan, work=plan_work(entry.root, relative, context, found, platforms, method))
     except (ArtifactError, WorldError) as error:
         return evolve(plan, error=error)
     except OSError as error:
         return evolve(plan, error=read_error(path, error))
-    return evolve(plan, recipe=recipe)
 
 
-def _platform(entry: EntryFiles, function: Function) -> Platform:
-    architecture = (*function.architectures, _DEFAULT_ARCHITECTURE)[0]
+def _platforms(entry: EntryFiles, function: Function) -> tuple[Platform, ...]:
     try:
-        return lambda_platform(architecture)
+        found = map(lambda_platform, function.architectures or (_DEFAULT_ARCHITECTURE,))
+        return tuple(dict.fromkeys(found))
     except FieldError as error:
         place = Place(str(entry.config_dir / FUNCTIONS_FILE))
         raise ArtifactError([error.at(place, f"functions.{function.name}.architectures")]) from error
@@ -159,53 +182,55 @@ def _check_reference(entry: EntryFiles, function: Function) -> None:
 class EntryBases:
     """The bases that Dockerfiles of one entry are FROM; each lambda base is interpreted once."""
 
-    def __init__(self, entry: EntryFiles, external: ExternalBases) -> None:
+    def __init__(self, entry: EntryFiles, external: ExternalBases, method: Method) -> None:
         self._entry = entry
         self._external = external
-        self._plans: dict[tuple[str, Platform], ImagePlan] = {}
+        self._method = method
+        self._plans: dict[tuple[str, tuple[Platform, ...]], ImagePlan] = {}
         self._guard = Lock()
 
-    def find(self, ref: str, platform: Platform) -> Base:
-        """What a FROM in a function's Dockerfile means.
+    def find(self, ref: str, platform: Platform, platforms: tuple[Platform, ...]) -> Base:
+        """What a FROM in a function's Dockerfile means; the function is made for all of these platforms.
 
         Raises:
+            EngineBaseError: it is the lambda base, and an engine builds it.
             FieldError: it is the lambda base, and that can't be built.
         """
         if not is_lambda_base(ref):
             return self._external(ref, platform)
+        wanted = platforms if platform in platforms else (platform,)
         with self._guard:
-            plan = self._plans.get((ref, platform)) or self._plan(ref, platform)
-            self._plans[ref, platform] = plan
-        if plan.recipe is None:
+            plan = self._plans.get((ref, wanted)) or self._plan(ref, wanted)
+            self._plans[ref, wanted] = plan
+        if isinstance(plan.work, Build):
+            raise EngineBaseError(ref, plan.work.inputs)
+        if not isinstance(plan.work, Assembly):
             raise FieldError(f"a base that {plan.dockerfile} builds", f"{ref}, which failed", kind=Kind.PATH)
-        return plan.recipe.as_base(ref)
+        return plan.work.recipes[wanted.index(platform)].as_base(ref)
 
     def plans(self) -> list[ImagePlan]:
         """The lambda bases that were asked for, sorted by reference."""
-        return sorted(self._plans.values(), key=lambda plan: plan.ref)
+        return sorted(self._plans.values(), key=lambda plan: (plan.ref, str(plan.platforms)))
 
-    def _plan(self, ref: str, platform: Platform) -> ImagePlan:
+    def _plan(self, ref: str, platforms: tuple[Platform, ...]) -> ImagePlan:
         root = self._entry.root
         plan = ImagePlan(ref, self._entry.id, str(root / LAMBDA_BASE_DOCKERFILE))
         below = LAMBDA_BASE_DOCKERFILE.removeprefix(f"{RUNTIME_BASE}/")
         try:
             base_root = resolve_inside(root, RUNTIME_BASE)
             args = lambda_base_args(ref)
-            recipe = read_recipe(
-                base_root,
-                below,
-                ContextOf(base_root),
-                self._without_lambda_base,
-                platform=platform,
-                build_args=args,
-            )
+            found = NotedBases(self._without_lambda_base)
+            context = ContextOf(base_root)
+            work = plan_work(base_root, below, context, found, platforms, self._method, build_args=args)
         except (ArtifactError, WorldError) as error:
             return evolve(plan, error=error)
         except OSError as error:
             return evolve(plan, error=read_error(Path(plan.dockerfile), error))
-        return evolve(plan, recipe=recipe)
+        return evolve(plan, work=work)
 
     def _without_lambda_base(self, ref: str, platform: Platform) -> Base:
         if is_lambda_base(ref):
             raise FieldError("another image than the lambda base itself", ref)
         return self._external(ref, platform)
+
+

@@ -31,14 +31,15 @@ def prepared_json(result: PrepareImagesResult) -> str:
     """The same as JSON: `digest` is that of the image manifest, `size` the bytes of all blobs."""
     document = {
         "target": str(result.target),
-        "images": [_image_json(image) for image in result.images],
+        "images": [image_json(image) for image in result.images],
         **{status.value: result.count(status) for status in ImageStatus},
         "warnings": [str(warning) for warning in result.warnings],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _image_json(image: ImageResult) -> dict[str, object]:
+def image_json(image: ImageResult) -> dict[str, object]:
+    """One image; what isn't known is null."""
     return {
         "ref": image.ref,
         "status": image.status.value,
@@ -46,6 +47,7 @@ def _image_json(image: ImageResult) -> dict[str, object]:
         "functions": list(image.functions),
         "dockerfile": image.dockerfile,
         "platform": image.platform or None,
+        "builder": image.builder or None,
         "digest": image.stored.digest if image.stored else None,
         "size": image.stored.size if image.stored else None,
         "error": str(image.error) if image.error else None,

@@ -1,8 +1,7 @@
-"""From the disk to a recipe: a Dockerfile, and its build context with what `.dockerignore` says."""
+"""What a recipe begins with, from the disk: a Dockerfile, and its context with what `.dockerignore` says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
@@ -11,39 +10,26 @@ from artifact_contract.tree import read_at, read_file, resolve_inside
 
 from artifactctl.errors import DiskError
 from artifactctl.images.context import Context
-from artifactctl.images.dockerfile import parse_dockerfile
 from artifactctl.images.ignore import IgnoreRules, parse_ignore
-from artifactctl.images.interpret import FindBase, Surroundings, interpret
-from artifactctl.images.recipe import Platform, Recipe
 
 _GENERATE_AGAIN = "generate the artifact again"
 _LARGEST = 1 << 20
 
 
-def read_recipe(
-    root: Path,
-    dockerfile: str,
-    context: Callable[[str], Context],
-    find_base: FindBase,
-    *,
-    platform: Platform,
-    build_args: Mapping[str, str] | None = None,
-) -> Recipe:
-    """The recipe of the Dockerfile at this path below `root`.
+def read_dockerfile(root: Path, dockerfile: str) -> tuple[Path, bytes]:
+    """Where the Dockerfile at this path below `root` is, and its bytes.
 
     Raises:
-        ArtifactError: it is missing or can't be built; has all its problems.
-        OSError: something can't be read.
+        ArtifactError: it is missing, or too large for one.
+        OSError: it can't be read.
     """
     path = resolve_inside(root, dockerfile)
     try:
-        data = read_at(path.name, path, None, limit=_LARGEST)
+        return path, read_at(path.name, path, None, limit=_LARGEST)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PathError(
             [Problem(Place(str(path)), "", "a Dockerfile", "nothing", _GENERATE_AGAIN, kind=Kind.PATH)]
         ) from error
-    surroundings = Surroundings(context(dockerfile), find_base, platform, build_args or {})
-    return interpret(parse_dockerfile(data, str(path)), surroundings)
 
 
 def read_error(path: Path, error: OSError) -> DiskError:

@@ -43,6 +43,7 @@ class Stage:
     platform: Platform
     base: Base
     escape: str = "\\"
+    exact: bool = False
     config: ImageConfig = field(factory=ImageConfig)
     layers: list[Layer] = field(factory=list)
     tree: ImageTree = field(factory=ImageTree)
@@ -97,7 +98,7 @@ Handler = Callable[[Stage, Instruction], None]
 def unsupported(instruction: Instruction, why: str) -> UnsupportedError:
     """The error for something that Docker can do and direct assembly can't."""
     text = instruction.text if len(instruction.text) <= _SHOWN else f"{instruction.text[:_SHOWN]}…"
-    hint = "the buildx builder, which comes with registry targets, is what handles it"
+    hint = "the buildx builder handles it, for the targets registry and docker"
     return UnsupportedError(why, text, hint=hint)
 
 
