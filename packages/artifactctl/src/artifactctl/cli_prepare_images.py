@@ -25,8 +25,8 @@ _FEWEST_CONNECTIONS = 8
 @click.option(
     "--target",
     metavar="TARGET",
-    help="Where the images go: registry, docker or oci-layout:DIR.  [default: registry for the modes docker and"
-    " containerd]",
+    help="Where the images go: registry, docker or oci-layout:DIR.  [default: registry, but none for mode"
+    " process]",
 )
 @click.option(
     "--builder",
@@ -79,7 +79,7 @@ _FEWEST_CONNECTIONS = 8
     type=click.Choice(["auto", "live", "plain", "json", "off"]),
     default="auto",
     show_default=True,
-    help="What is shown on stderr meanwhile; auto is json with --output json, live on a terminal, else plain.",
+    help="What stderr shows meanwhile; auto: json with --output json, live on a terminal, else plain.",
 )
 @use.verbose
 def prepare_images_command(
@@ -123,9 +123,7 @@ def prepare_images_command(
     )
     kind = _progress(progress, output)
     with shown(kind, lambda line: click.echo(line, err=True)) as display:
-        result = prepare_images(
-            request, on_image=display.done, on_step=display.step, on_wait=use.echo_wait
-        )
+        result = prepare_images(request, on_image=display.done, on_step=display.step, on_wait=use.echo_wait)
     if kind != "json":
         use.echo_warnings(result.warnings)
     click.echo(report.prepared_json(result) if output == "json" else report.prepared_text(result))

@@ -68,7 +68,7 @@ def test_a_layout_that_is_none_has_exit_code_4(artifact: Artifact, layout: Path)
     assert "expected the index of an OCI image layout" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--target", "registry"], ["--jobs", "0"], ["--output", "xml"]])
+@pytest.mark.parametrize("arguments", [["--target", "nowhere"], ["--jobs", "0"], ["--output", "xml"]])
 def test_wrong_arguments_have_exit_code_2(artifact: Artifact, layout: Path, arguments: list[str]) -> None:
     artifact.entry()
     assert run(artifact, layout, *arguments).exit_code == 2

@@ -254,7 +254,7 @@ def test_a_target_inside_the_artifact_is_refused(artifact: Artifact) -> None:
         prepare(artifact, entry.root / "images")
 
 
-@pytest.mark.parametrize("text", ["", "oci-layout:", "oci-layout", "registry", "docker", "dir:x"])
+@pytest.mark.parametrize("text", ["", "oci-layout:", "oci-layout", "registry:5010", "dir:x"])
 def test_other_targets_are_refused(text: str) -> None:
     with pytest.raises(RequestError, match="oci-layout:DIR"):
         parse_target(text)

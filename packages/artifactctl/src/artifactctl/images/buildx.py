@@ -7,11 +7,11 @@ on the command line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from artifact_contract.errors import ArtifactError, Place, Problem
 from attrs import field, frozen
@@ -94,7 +94,9 @@ class Buildx:
                     file=dockerfile,
                     tags=tag,
                     build_args={**build.args, **_EPOCH},
-                    build_contexts={ref: f"docker-image://{name}" for ref, name in images.items() if ref != name},
+                    build_contexts={
+                        ref: f"docker-image://{name}" for ref, name in images.items() if ref != name
+                    },
                     labels={INPUTS: build.inputs},
                     platforms=[str(platform) for platform in build.platforms],
                     cache=cache,
@@ -106,22 +108,27 @@ class Buildx:
                     push=push and embedded,
                     output={} if embedded or not push else output,
                 )
-                self._follow(lines, build)
+                _follow(cast("Iterator[str]", lines), build)
         except OSError as error:
-            raise DiskError(Path(error.filename or build.dockerfile), "stage it for the engine", error) from error
+            raise DiskError(
+                Path(error.filename or build.dockerfile), "stage it for the engine", error
+            ) from error
 
-    def _follow(self, lines: Iterable[str], build: Build) -> None:
-        from python_on_whales import DockerException  # noqa: PLC0415 - as above
 
-        seen: list[str] = []
-        try:
-            seen.extend(line.rstrip() for line in lines)
-        except DockerException as error:
-            raise failure(seen or (error.stderr or "").splitlines(), build.dockerfile) from error
+def _follow(lines: Iterable[str], build: Build) -> None:
+    from python_on_whales import DockerException  # noqa: PLC0415 - as above
+
+    seen: list[str] = []
+    try:
+        # one by one: what was said before it failed is what explains it
+        for line in lines:
+            seen.append(line.rstrip())
+    except DockerException as error:
+        raise failure(seen or (error.stderr or "").splitlines(), build.dockerfile) from error
 
 
 def failure(lines: list[str], dockerfile: Path) -> BuildError | EngineError:
-    """What the plain progress of a failed build says: the error, and the last lines of the step that failed."""
+    """What the plain progress of a failed build says: the error, and the last lines of the failing step."""
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     reason = (errors[-1] if errors else "it failed without a word").removeprefix("failed to solve: ")
     step, said = _failing_step(lines)

@@ -6,10 +6,12 @@ Reads the engine's own settings (`DOCKER_HOST`, contexts) as `docker` does.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from threading import Lock
 
@@ -142,6 +144,7 @@ class DockerCli:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=dict(self.environment),
+            bufsize=0,
         )
         with process:
             try:
@@ -164,9 +167,7 @@ class DockerCli:
             raise _failed(" ".join(arguments[:2]), done.stderr)
         return done.stdout.decode(errors="replace")
 
-    def _start(
-        self, *arguments: str, timeout: float | None = _SECONDS
-    ) -> subprocess.CompletedProcess[bytes]:
+    def _start(self, *arguments: str, timeout: float | None = _SECONDS) -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(
                 [self.program, *arguments],
@@ -183,13 +184,12 @@ class DockerCli:
 def _feed(process: subprocess.Popen[bytes], archive: Iterable[bytes]) -> None:
     if process.stdin is None:
         return
-    try:
+    # unbuffered: what it didn't read is nobody's business when the pipe is closed
+    with process.stdin as pipe, suppress(BrokenPipeError):
         for chunk in archive:
-            process.stdin.write(chunk)
-        process.stdin.close()
-    except BrokenPipeError:
-        # it stopped reading: what it says is what matters
-        process.stdin = None
+            left = memoryview(chunk)
+            while left:
+                left = left[os.write(pipe.fileno(), left) :]
 
 
 def _require(what: str, found: str, oldest: Sequence[int]) -> None:

@@ -25,7 +25,6 @@ from artifactctl.images.work import Build
 from artifactctl.registry.descriptors import Descriptor, JsonObject
 from artifactctl.registry.references import Repository
 
-
 _INHERITED = ("ArgsEscaped", "Healthcheck", "Shell", "StopTimeout")
 _NOWHERE = Repository("", "")
 
@@ -113,7 +112,9 @@ class EngineTarget:
     def _loaded(self, ref: str) -> StoredImage:
         found = self.docker.find(ref)
         if found is None:
-            raise EngineError(f"docker: expected {ref} in the engine, found nothing; was it removed meanwhile?")
+            raise EngineError(
+                f"docker: expected {ref} in the engine, found nothing; was it removed meanwhile?"
+            )
         return _stored(found)
 
     def _measure(self, layer: Layer) -> LayerFile:

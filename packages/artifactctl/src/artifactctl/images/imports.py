@@ -68,11 +68,19 @@ class EntryImports:
     def warnings(self, *, possible: bool) -> list[Problem]:
         """Which images stay where they are, and why."""
         whole = [image.key for image in self.images.images if _is_whole(image)]
-        found = [self._warning("image_source and image_ref", image.key) for image in self.images.images if not _is_whole(image)]
+        found = [
+            self._warning("image_source and image_ref", image.key)
+            for image in self.images.images
+            if not _is_whole(image)
+        ]
         if whole and not possible:
-            found.append(self._warning("a registry to import into", f"an OCI layout; not imported: {', '.join(whole)}"))
+            found.append(
+                self._warning("a registry to import into", f"an OCI layout; not imported: {', '.join(whole)}")
+            )
         elif whole and self.entry.image_prewarm is ImagePrewarm.OFF:
-            found.append(self._warning("images to import", f"image_prewarm: off; not imported: {', '.join(whole)}"))
+            found.append(
+                self._warning("images to import", f"image_prewarm: off; not imported: {', '.join(whole)}")
+            )
         return found
 
     def _warning(self, expected: str, found: str) -> Problem:

@@ -155,7 +155,9 @@ def _plan_function(
         platforms = method.of(_platforms(entry, function))
         _check_reference(entry, function)
         found = NotedBases(lambda ref, platform: bases.find(ref, platform, platforms))
-        return evolve(plan, work=plan_work(entry.root, relative, context, found, platforms, method))
+        return evolve(
+            plan, work=plan_work(entry.root, relative, context, found, platforms=platforms, method=method)
+        )
     except (ArtifactError, WorldError) as error:
         return evolve(plan, error=error)
     except OSError as error:
@@ -218,10 +220,17 @@ class EntryBases:
         below = LAMBDA_BASE_DOCKERFILE.removeprefix(f"{RUNTIME_BASE}/")
         try:
             base_root = resolve_inside(root, RUNTIME_BASE)
-            args = lambda_base_args(ref)
             found = NotedBases(self._without_lambda_base)
             context = ContextOf(base_root)
-            work = plan_work(base_root, below, context, found, platforms, self._method, build_args=args)
+            work = plan_work(
+                base_root,
+                below,
+                context,
+                found,
+                platforms=platforms,
+                method=self._method,
+                build_args=lambda_base_args(ref),
+            )
         except (ArtifactError, WorldError) as error:
             return evolve(plan, error=error)
         except OSError as error:
@@ -232,5 +241,3 @@ class EntryBases:
         if is_lambda_base(ref):
             raise FieldError("another image than the lambda base itself", ref)
         return self._external(ref, platform)
-
-

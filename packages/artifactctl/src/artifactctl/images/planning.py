@@ -1,6 +1,6 @@
 """One Dockerfile, and the way its image is made: assembled if possible, else built by an engine (§13).
 
-    Dockerfile ─interpret, a platform at a time▶ Assembly, or Build where something needs an engine
+Dockerfile ─interpret, a platform at a time▶ Assembly, or Build where something needs an engine
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def plan_work(
     dockerfile: str,
     context_of: ContextOf,
     bases: NotedBases,
+    *,
     platforms: tuple[Platform, ...],
     method: Method,
-    *,
     build_args: Mapping[str, str] | None = None,
 ) -> Work:
     """How the image of the Dockerfile at this path below `root` is made.

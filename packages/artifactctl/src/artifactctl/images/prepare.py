@@ -70,8 +70,8 @@ def prepare_images(
 ) -> PrepareImagesResult:
     """Make all images of an artifact.
 
-    `on_image` hears of each as it is done, from the calling thread; `on_step` of what is being done to it, from
-    any thread. Failed images are in the result; its `raise_failures` turns them into an exception.
+    `on_image` hears of each as it is done, from the calling thread; `on_step` of what is being done to it,
+    from any thread. Failed images are in the result; its `raise_failures` turns them into an exception.
 
     Raises:
         ArtifactError: the manifest, an entry or its runtime config is rejected; nothing was written.
@@ -144,9 +144,7 @@ def _overrides(request: PrepareImagesRequest, entries: Iterable[_Entry]) -> Mapp
     return {**{ref: given.get(source, source) for ref, source in sources.items()}, **given}
 
 
-def _check(
-    loaded: LoadedManifest, request: PrepareImagesRequest, target: ImageTarget
-) -> tuple[Problem, ...]:
+def _check(loaded: LoadedManifest, request: PrepareImagesRequest, target: ImageTarget) -> tuple[Problem, ...]:
     """Everything that is checked before images are thought of, in the contract's order (§11)."""
     entries = loaded.manifest.artifacts
     paths = (problem for entry in entries for problem in verify_paths(loaded, entry))

@@ -62,7 +62,7 @@ class PlainLines:
 
 @define(eq=False)
 class JsonLines:
-    """A JSON object a line: `event`, `ref`, `functions`, `seconds` since the start, and the result at the end."""
+    """A JSON object a line: `event`, `ref`, `functions`, `seconds` since the start; at the end, the result."""
 
     say: Say
     clock: Callable[[], float] = monotonic

@@ -1,4 +1,7 @@
-"""The site of `--target registry`: assembled images over the registry API, the others by an engine that pushes."""
+"""The site of `--target registry`.
+
+Assembled images go out over the registry API; the others an engine builds, which pushes them itself.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The targets of a run: what each can do, the images from elsewhere it knows, and how it is opened.
 
-    request.target ─site_for▶ Site ─(plan with its `method` and `external`)─ opened▶ Destination
+request.target ─site_for▶ Site ─(plan with its `method` and `external`)─ opened▶ Destination
 """
 
 from __future__ import annotations
