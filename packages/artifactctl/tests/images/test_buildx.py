@@ -36,8 +36,8 @@ def test_a_failing_step_is_the_artifacts_fault_with_its_line_and_its_last_words(
     error = failure(FAILED.splitlines(), DOCKERFILE)
     assert isinstance(error, BuildError)
     assert str(error).splitlines() == [
-        'svc/functions/a/Dockerfile:3:1: RUN make: expected a step that succeeds, found process "/bin/sh -c make"'
-        " did not complete successfully: exit code: 7",
+        "svc/functions/a/Dockerfile:3:1: RUN make: expected a step that succeeds, found process"
+        ' "/bin/sh -c make" did not complete successfully: exit code: 7',
         "    out",
         "    err",
         "    last",
@@ -53,7 +53,9 @@ def test_only_the_last_lines_are_shown() -> None:
 
 
 def test_anything_else_is_the_worlds_fault() -> None:
-    text = "#2 ERROR: x\nERROR: failed to solve: public.ecr.aws/x: failed to resolve source metadata: no route"
+    text = (
+        "#2 ERROR: x\nERROR: failed to solve: public.ecr.aws/x: failed to resolve source metadata: no route"
+    )
     error = failure(text.splitlines(), DOCKERFILE)
     assert isinstance(error, EngineError)
     assert str(error) == "docker buildx: public.ecr.aws/x: failed to resolve source metadata: no route"

@@ -31,7 +31,9 @@ def test_without_a_target_it_is_where_the_mode_takes_images_from() -> None:
     assert target_for(request(), Mode.DOCKER) == SiteRegistry()
     assert target_for(request(), Mode.CONTAINERD) == SiteRegistry()
     assert target_for(request(LAYOUT), Mode.DOCKER) == LAYOUT
-    with pytest.raises(RequestError, match="--target: expected oci-layout:DIR for an artifact of mode process"):
+    with pytest.raises(
+        RequestError, match="--target: expected oci-layout:DIR for an artifact of mode process"
+    ):
         target_for(request(), Mode.PROCESS)
 
 

@@ -22,7 +22,7 @@ def staged_facts(root: Path) -> dict[str, tuple[str, int, str]]:
         found = {}
         for path in sorted(context.rglob("*")):
             facts = path.lstat()
-            text = os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else ""
+            text = str(path.readlink()) if path.is_symlink() else path.read_text() if path.is_file() else ""
             found[str(path.relative_to(context))] = (f"{facts.st_mode:o}", int(facts.st_mtime), text)
     assert not context.exists()
     return found
@@ -43,10 +43,14 @@ def test_neither_umask_nor_clock_of_the_artifact_get_to_the_engine(tmp_path: Pat
             facts.append(staged_facts(root))
         finally:
             os.umask(before)
-    assert facts[0] == facts[1] == {
-        "src": ("40755", 0, ""),
-        "src/app.py": ("100644", 0, "x"),
-        "src/bin": ("40755", 0, ""),
-        "src/bin/tool": ("100755", 0, "y"),
-        "src/link": ("120777", 0, "app.py"),
-    }
+    assert (
+        facts[0]
+        == facts[1]
+        == {
+            "src": ("40755", 0, ""),
+            "src/app.py": ("100644", 0, "x"),
+            "src/bin": ("40755", 0, ""),
+            "src/bin/tool": ("100755", 0, "y"),
+            "src/link": ("120777", 0, "app.py"),
+        }
+    )

@@ -65,9 +65,9 @@ class Builder(Enum):
 class PrepareImagesRequest:
     """What to build and where to; `lock_timeout` in seconds, `now` is when the run starts.
 
-    No `target`: the registry for the modes docker and containerd. `rebuild` makes every image again, also of
-    blobs that look right; `jobs` is how many are made at a time; `platforms` replaces those that functions ask
-    for; `overrides` sends a FROM somewhere else; `command` names the caller to those who wait for the lock.
+    No `target`: the registry, for the modes docker and containerd. `rebuild` makes every image again, also of
+    blobs that look right; `jobs` is how many are made at a time; `platforms` replaces those of the functions;
+    `overrides` sends a FROM somewhere else; `command` names the caller to those who wait for the lock.
     """
 
     artifact: Path

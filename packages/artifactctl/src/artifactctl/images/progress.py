@@ -62,7 +62,7 @@ class PlainLines:
 
 @define(eq=False)
 class JsonLines:
-    """A JSON object a line: `event`, `ref`, `functions`, `seconds` since the start; at the end, the result."""
+    """A JSON object a line: `event`, `ref`, `functions`, `seconds` since the start; then the result."""
 
     say: Say
     clock: Callable[[], float] = monotonic
