@@ -121,7 +121,7 @@ def test_the_way_back(run, box, build, artifact):
         ("status --out nowhere", 2, "nowhere: no such directory"),
         ("rollback --out nowhere", 2, "nowhere: no such directory"),
         ("rollback --out {config} --to 0", 2, "'--to'"),
-        ("prepare-images --artifact {artifact} --target floppy:a", 2, "expected registry, docker or oci-layout:DIR"),
+        ("prepare-images --artifact {artifact} --target floppy:a", 2, "registry, docker or oci-layout:DIR"),
     ],
 )
 def test_a_users_mistake_has_its_code_and_message_and_no_traceback(
