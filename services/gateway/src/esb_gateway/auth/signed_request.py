@@ -26,13 +26,16 @@ Header = tuple[bytes, bytes]
 _USUAL = re.compile(rf"{ALGORITHM} Credential=(?P<credential>[^\s,=]+), SignedHeaders=(?P<signed>[^\s,=]+)")
 _SIGNATURE_LENGTH = 64
 _MAX_CACHED = 1024
-_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 _PRESIGNED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
 
 
 @frozen
 class Signature:
-    """A signature as it was sent; `expires` in seconds, for presigned requests only."""
+    """A signature as it was sent; `expires` in seconds, for presigned requests only.
+
+    `authorization` is the header of what SDKs send: the usual form, dated by X-Amz-Date.
+    """
 
     credential: str
     signed_headers: str
@@ -40,6 +43,7 @@ class Signature:
     date: str
     token: str
     expires: str | None = None
+    authorization: bytes = b""
 
 
 def read_header(authorization: bytes, date: bytes | None, token: bytes) -> Signature:
@@ -54,7 +58,8 @@ def read_header(authorization: bytes, date: bytes | None, token: bytes) -> Signa
     if date is not None and len(mark) == _SIGNATURE_LENGTH and mark.isalnum() and len(before) < _MAX_CACHED:
         parsed = _usual_form(before)
         if parsed is not None:
-            return Signature(*parsed, mark, date.decode("latin-1").strip(), token.decode("latin-1"))
+            stamp = date.decode("latin-1").strip()
+            return Signature(*parsed, mark, stamp, token.decode("latin-1"), authorization=authorization)
     return _read_any_header(text, date, token)
 
 
@@ -147,7 +152,7 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 def canonical_path(raw: str) -> str:
     """Return the path, as sent, the way it is signed: without `.`, `..` and empty segments, encoded again."""
-    return raw if _PLAIN_PATH.fullmatch(raw) else _normal_path(raw)
+    return raw if PLAIN_PATH.fullmatch(raw) else _normal_path(raw)
 
 
 @lru_cache(maxsize=32)

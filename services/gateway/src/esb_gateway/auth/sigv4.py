@@ -26,6 +26,7 @@ from esb_gateway.auth.errors import (
     MissingAuthenticationTokenError,
     UnrecognizedClientError,
 )
+from esb_gateway.auth.known_forms import SKEW_SECONDS, KnownForms
 from esb_gateway.auth.signed_request import (
     ALGORITHM,
     TERMINATOR,
@@ -38,9 +39,9 @@ from esb_gateway.auth.signed_request import (
     read_header,
     read_query,
 )
+from esb_gateway.http_messages import Request
 
 EMPTY_HASH = sha256(b"").hexdigest()
-SKEW_SECONDS = 300
 _MAX_EXPIRES = 604_800
 _ISO_BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _DOTS = re.compile(r"/\.\.?(?:/|$)")
@@ -91,6 +92,11 @@ class SigV4:
         self._seen: Credentials | None = None
         self._keys: dict[str, AccessKey] = {}
         self._scoped: dict[str, _Scoped] = {}
+        self._known = KnownForms()
+
+    def knows(self, request: Request, body: bytes, now: float) -> bool:
+        """Whether this is signed as a request before was, and rightly; if not, ask `verify`."""
+        return self._store.current is self._seen and self._known.verify(request, body, now)
 
     def precheck(self, request: SignedRequest, now: float) -> Signature:
         """Look at all that can be refused before the body is here, and return the signature.
@@ -137,6 +143,10 @@ class SigV4:
                 f"{_MISMATCH}\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n"
                 f"The String-to-Sign should have been\n'{to_sign}'\n"
             )
+        if signature.authorization and not scoped.key.session_token:
+            self._known.learn(
+                signature.authorization, scoped.scope, scoped.signing_key, signature.signed_headers
+            )
         return Principal(scoped.key.name, scoped.key.access_key_id)
 
     def _check_scope(self, signature: Signature) -> None:
@@ -172,6 +182,7 @@ class SigV4:
             self._seen = self._store.current
             self._keys = {key.access_key_id: key for key in self._seen.access_keys}
             self._scoped = {}
+            self._known.forget()
         scoped = self._scoped.get(signature.credential)
         if scoped is None:
             key_id, _, scope = signature.credential.partition("/")

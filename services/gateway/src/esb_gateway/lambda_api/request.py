@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, unquote
 
-from attrs import frozen
+from attrs import define
 
 from esb_gateway.errors import ConstraintError, InvalidContentError, PayloadTooLargeError
 from esb_gateway.http_messages import Request
@@ -14,7 +14,7 @@ from esb_gateway.routes.client import TrustedProxies, client_of
 MAX_BODY_BYTES = 6 * 1024 * 1024
 
 
-@frozen
+@define
 class ApiRequest:
     """One request; `client_context` is ready for a worker and carries the trace."""
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 import orjson
 
 from esb_gateway.routes.proxy_request import (
+    NOBODY,
     ApiIdentity,
     Caller,
     HeaderTexts,
@@ -39,6 +41,7 @@ _IDENTITY = {
     "user": None,
     "userArn": None,
 }
+_KEPT = 256  # characters of what a client makes up that may be remembered
 _VERSION_1: dict[str, object] = {"version": "1.0"}
 _NO_VERSION: dict[str, object] = {}
 
@@ -83,30 +86,29 @@ def rest_event(request: ProxyRequest) -> dict[str, object]:
 
 
 def _rest_context(request: ProxyRequest, texts: HeaderTexts) -> dict[str, object]:
-    name, prefix = domain(texts.host)
-    caller = request.caller
-    constants = _rest_constants(request.identity, request.match.route)
-    identity: dict[str, object] = {
-        **_IDENTITY,
-        "apiKey": caller.api_key,
-        "sourceIp": request.client.source_ip,
-        "userAgent": texts.user_agent or None,
-    }
-    if caller.api_key_id is not None:
-        identity["apiKeyId"] = caller.api_key_id
-    context: dict[str, object] = {
-        **constants,
-        "domainName": name,
-        "domainPrefix": prefix,
+    caller, agent = request.caller, texts.user_agent
+    lasting = _lasting if len(agent) + len(texts.host) < _KEPT else _make_lasting
+    stage, context = lasting(
+        _Asked(
+            request.identity,
+            request.match.route,
+            request.method,
+            request.protocol,
+            texts.host,
+            request.client.source_ip,
+            agent,
+        )
+    )
+    context = {
+        **context,
         "extendedRequestId": request.request_id,
-        "httpMethod": request.method,
-        "identity": identity,
-        "path": _staged(constants["stage"], request.raw_path),
-        "protocol": request.protocol,
+        "path": _staged(stage, request.raw_path),
         "requestId": request.request_id,
         "requestTime": request_time(int(request.now)),
         "requestTimeEpoch": int(request.now * 1000),
     }
+    if caller.api_key is not None or caller.api_key_id is not None:
+        context["identity"] = _identity(request.client.source_ip, agent, caller)
     authorizer: dict[str, object] = {}
     if request.match.route.api_type == HTTP_API:
         authorizer = {"claims": None, "scopes": _scopes(caller)}
@@ -117,19 +119,54 @@ def _rest_context(request: ProxyRequest, texts: HeaderTexts) -> dict[str, object
     return context
 
 
-@lru_cache(maxsize=4096)
-def _rest_constants(identity: ApiIdentity, route: Route) -> dict[str, str | None]:
+class _Asked(NamedTuple):
+    """One client asking one route."""
+
+    identity: ApiIdentity
+    route: Route
+    method: str
+    protocol: str
+    host: str
+    source_ip: str
+    agent: str
+
+
+def _make_lasting(asked: _Asked) -> tuple[str, dict[str, object]]:
+    """The stage, and what is the same in the context of all that one client asks of one route; shared."""
+    identity, route, method, protocol, host, source_ip, agent = asked
     is_http = route.api_type == HTTP_API
-    return {
+    stage = route.stage or (identity.http_stage if is_http else identity.rest_stage)
+    name, prefix = domain(host)
+    return stage, {
         "accountId": identity.account_id,
         "apiId": identity.api_id,
+        "domainName": name,
+        "domainPrefix": prefix,
+        "httpMethod": method,
+        "identity": _identity(source_ip, agent, NOBODY),
+        "protocol": protocol,
         "resourceId": None if is_http else resource_id(route.path),
         "resourcePath": route.path,
-        "stage": route.stage or (identity.http_stage if is_http else identity.rest_stage),
+        "stage": stage,
     }
 
 
-def _staged(stage: str | None, path: str) -> str:
+_lasting = lru_cache(maxsize=1024)(_make_lasting)
+
+
+def _identity(source_ip: str, agent: str, caller: Caller) -> dict[str, object]:
+    identity: dict[str, object] = {
+        **_IDENTITY,
+        "apiKey": caller.api_key,
+        "sourceIp": source_ip,
+        "userAgent": agent or None,
+    }
+    if caller.api_key_id is not None:
+        identity["apiKeyId"] = caller.api_key_id
+    return identity
+
+
+def _staged(stage: str, path: str) -> str:
     return path if stage == DEFAULT else f"/{stage}{path}"
 
 
@@ -152,6 +189,9 @@ def _scopes(caller: Caller) -> list[str] | None:
 
 def _rest_headers(texts: HeaderTexts, *, lowercase: bool) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Names that differ only in case are one header, spelled as it came first."""
+    if len({lowered for _, lowered, _ in texts.fields}) == len(texts.fields):
+        pairs = {lowered if lowercase else name: value for name, lowered, value in texts.fields}
+        return pairs, {name: [value] for name, value in pairs.items()}
     single: dict[str, str] = {}
     multi: dict[str, list[str]] = {}
     spelling: dict[str, str] = {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 
-from attrs import frozen
+from attrs import define, frozen
 
 from esb_gateway.routes.client import Client
 from esb_gateway.routes.router import Match
@@ -27,6 +27,7 @@ _TEXT_TYPES = frozenset(
 # What a client makes up is not remembered when it is longer: memory would be its to fill.
 _KEPT = 256
 _FORM = "application/x-www-form-urlencoded"
+_LOOKED_AT = frozenset({"host", "user-agent", "content-type", "x-forwarded-for"})
 # Said by the gateway, whatever the client says; or about the connection to it, which ends here.
 _NOT_PASSED = frozenset(
     {
@@ -64,9 +65,9 @@ class Caller:
 NOBODY = Caller()
 
 
-@frozen
+@define
 class ProxyRequest:
-    """One request and the route it matched.
+    """One request and the route it matched; nobody changes it (freezing would cost as much as reading it).
 
     `headers` are in the order and, where the server keeps it, the spelling they were sent in; `now` is
     seconds since the epoch.
@@ -87,7 +88,7 @@ class ProxyRequest:
     caller: Caller = NOBODY
 
 
-@frozen
+@define
 class HeaderTexts:
     """The headers as text, (name as sent, in lower case, value), and three that are needed apart."""
 
@@ -103,19 +104,19 @@ def header_texts(request: ProxyRequest) -> HeaderTexts:
     client = request.client
     host = user_agent = content_type = forwarded = ""
     for raw_name, raw_value in request.headers:
-        name, lowered = _names(raw_name) if len(raw_name) < _KEPT else _read_names(raw_name)
+        name, lowered, special = _names(raw_name) if len(raw_name) < _KEPT else _read_names(raw_name)
         value = _text(raw_value)
-        if lowered == "host":
-            host = value
-        elif lowered == "user-agent":
-            user_agent = value
-        elif lowered == "content-type":
-            content_type = value
-        elif lowered == "x-forwarded-for":
-            forwarded += f"{value}, "
-            continue
-        elif lowered in _NOT_PASSED:
-            continue
+        if special:
+            if lowered == "host":
+                host = value
+            elif lowered == "user-agent":
+                user_agent = value
+            elif lowered == "content-type":
+                content_type = value
+            else:
+                if lowered == "x-forwarded-for":
+                    forwarded += f"{value}, "
+                continue
         fields.append((name, lowered, value))
     fields.append(("X-Amzn-Trace-Id", "x-amzn-trace-id", request.trace))
     fields.append(("X-Forwarded-For", "x-forwarded-for", forwarded + client.peer))
@@ -173,9 +174,11 @@ def _read_domain(host: str) -> tuple[str, str]:
 _domain = lru_cache(maxsize=1024)(_read_domain)
 
 
-def _read_names(raw: bytes) -> tuple[str, str]:
+def _read_names(raw: bytes) -> tuple[str, str, bool]:
+    """A header's name, in lower case too, and whether there is more to do than to pass it on."""
     name = raw.decode("latin-1")
-    return name, name.lower()
+    lowered = name.lower()
+    return name, lowered, lowered in _LOOKED_AT or lowered in _NOT_PASSED
 
 
 _names = lru_cache(maxsize=4096)(_read_names)

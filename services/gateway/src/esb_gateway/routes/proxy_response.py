@@ -92,6 +92,8 @@ def read_prelude(prelude: bytes) -> Response:
 
 def _keep_own(headers: list[Header], *, rest: bool) -> None:
     """The time of an answer is the gateway's to say; REST APIs rename what they keep, HTTP APIs drop it."""
+    if _REMAPPED.isdisjoint([name for name, _ in headers]):
+        return
     for at in range(len(headers) - 1, -1, -1):
         name, value = headers[at]
         if rest and name in _REMAPPED:
@@ -116,13 +118,15 @@ def _full_form(answer: dict[str, object], *, default_type: Header, cookies: bool
     headers = _headers(answer.get("headers"), answer.get("multiValueHeaders"))
     if cookies:
         headers += _cookies(answer.get("cookies"))
-    if not any(name == b"content-type" for name, _ in headers):
+    if b"content-type" not in dict(headers):
         headers.append(default_type)
     body = _body(answer.get("body"), is_base64=answer.get("isBase64Encoded"))
     return Response(status, headers, b"" if status in BODILESS else body)
 
 
 def _status(value: object) -> int:
+    if type(value) is int and 200 <= value <= 599:
+        return value
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -135,6 +139,10 @@ def _status(value: object) -> int:
 
 def _headers(single: object, multi: object) -> list[Header]:
     """Merge both: a name has the values of `multiValueHeaders`, then the one of `headers` if it is new."""
+    if multi is None and isinstance(single, dict):
+        headers = _single(single)
+        if headers is not None:
+            return headers
     merged: dict[str, list[str]] = {}
     for name, values in _mapping(multi, "multiValueHeaders").items():
         if not isinstance(values, list):
@@ -150,11 +158,31 @@ def _headers(single: object, multi: object) -> list[Header]:
     ]
 
 
+def _single(fields: dict[str, object]) -> list[Header] | None:
+    """The usual answer's headers, in one pass; None where it takes more than that."""
+    headers: list[Header] = []
+    seen: set[bytes] = set()
+    for name, value in fields.items():
+        encoded = _wire_name(name)
+        if not encoded or encoded in seen or type(value) is not str or not value.isprintable():
+            return None
+        seen.add(encoded)
+        headers.append((encoded, value.strip().encode("utf-8", "replace")))
+    return headers
+
+
 def _header(name: str, value: str) -> Header:
     encoded = _header_name(name)
     if not encoded or _CONTROL.search(value):
         raise MalformedAnswerError(f"header {name!r}: not allowed in HTTP")
     return encoded, value.strip().encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1024)
+def _wire_name(name: str) -> bytes:
+    """The name in lower case; empty if it is none, or none that is passed on."""
+    lowered = name.lower()
+    return b"" if lowered in _NOT_PASSED else _header_name(lowered)
 
 
 @lru_cache(maxsize=1024)

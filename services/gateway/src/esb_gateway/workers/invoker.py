@@ -9,7 +9,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import orjson
-from attrs import frozen
+from attrs import define, field, frozen
 
 from esb_gateway.clock import Clock
 from esb_gateway.errors import CallError, InfrastructureError, ThrottledError
@@ -38,7 +38,9 @@ _RETRY_PAUSES = (0.1, 0.4)
 _TIMEOUT = "timeout"
 
 
-@frozen
+# Calls and answers are made for every request: frozen, they would cost several times as much. Nobody changes
+# them, so that a call may be hashed.
+@define(unsafe_hash=True)
 class Call:
     """One invocation: what the function gets and what identifies it; `log_tail` asks for its log's end."""
 
@@ -49,7 +51,7 @@ class Call:
     log_tail: bool = False
 
 
-@frozen
+@define
 class Answer:
     """What the function said.
 
@@ -71,6 +73,17 @@ class Target:
     arn: str
     timeout: float
     pool: Pool
+    head: str = field(init=False, repr=False, eq=False)
+
+    @head.default
+    def _common_head(self) -> str:
+        """How the head of every request to its workers begins."""
+        return (
+            "POST /2015-03-31/functions/function/invocations HTTP/1.1\r\n"
+            "Host: worker\r\n"
+            "Content-Type: application/json\r\n"
+            f"X-Esb-Function-Arn: {self.arn}"
+        )
 
 
 class Invoker:
@@ -116,7 +129,7 @@ class Invoker:
     async def _run(self, target: Target, call: Call, qualifier: str | None, patience: float | None) -> Answer:
         pool = target.pool
         try:
-            worker = await pool.acquire(patience=patience)
+            worker = pool.take() or await pool.acquire(patience=patience)
             answer = await self._attempt(target, worker, call, qualifier)
             for pause in _RETRY_PAUSES:
                 if answer is not None:
@@ -187,18 +200,15 @@ def _too_large() -> Answer:
 
 
 def _request_head(target: Target, call: Call, qualifier: str | None, now: float) -> bytes:
-    arn = target.arn if qualifier is None else f"{target.arn}:{qualifier}"
+    version = "" if qualifier is None else f":{qualifier}"
     deadline = int((now + target.timeout + _WAY_SECONDS) * 1000)
     log_type = "X-Esb-Log-Type: Tail\r\n" if call.log_tail else ""
     return (
-        "POST /2015-03-31/functions/function/invocations HTTP/1.1\r\n"
-        "Host: worker\r\n"
-        "Content-Type: application/json\r\n"
+        f"{target.head}{version}\r\n"
         f"X-Amzn-Requestid: {call.request_id}\r\n"
         f"X-Amzn-Trace-Id: {call.trace}\r\n"
         f"X-Amz-Client-Context: {call.client_context}\r\n"
         f"X-Esb-Deadline-Ms: {deadline}\r\n"
-        f"X-Esb-Function-Arn: {arn}\r\n"
         f"{log_type}"
         f"Content-Length: {len(call.body)}\r\n\r\n"
     ).encode("latin-1")

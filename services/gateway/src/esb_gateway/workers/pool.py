@@ -120,6 +120,14 @@ class Pool:
         for worker_id in self._starting:
             yield worker_id, "starting"
 
+    def take(self) -> Worker | None:
+        """Return an idle worker for one call, as `acquire` does, where nobody waits for it."""
+        if not self._idle or self._line:
+            return None
+        worker = self._idle.pop()
+        self._busy.add(worker)
+        return worker
+
     async def acquire(self, *, patience: float | None = None) -> Worker:
         """Return a worker for one call; give it back with `release` or `retire`.
 
@@ -131,9 +139,8 @@ class Pool:
             InitFailedError: a worker was started for this call and its initialisation failed.
             InfrastructureError: no worker can be had.
         """
-        if self._idle and not self._line:
-            worker = self._idle.pop()
-            self._busy.add(worker)
+        worker = self.take()
+        if worker is not None:
             return worker
         if self._closed:
             raise InfrastructureError("the gateway is stopping")

@@ -13,7 +13,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
-from attrs import frozen
+from attrs import define
 
 # AWS: 6 MB of answer plus 100 bytes; what a worker sends beyond it is cut off, not buffered.
 MAX_ANSWER_BYTES = 6 * 1024 * 1024 + 100
@@ -40,9 +40,9 @@ class AnswerTooLargeError(WorkerError):
     """The answer is longer than MAX_ANSWER_BYTES."""
 
 
-@frozen
+@define
 class WorkerAnswer:
-    """What came back.
+    """What came back; nobody changes it (freezing would cost more than parsing does).
 
     `gone` says why the worker must not be used again ("timeout", "exit", "oom"); `log_result` is the end of
     the call's log in base64, when the call asked for it and the worker can tell.
@@ -83,7 +83,11 @@ class WorkerChannel:
             # a task: whoever calls may have none (see exchange.py), and the timeout needs one
             opening = asyncio.create_task(self._connect(within))
             connection = self._connection = await opening
-        return await connection.exchange(head, body, within)
+        try:
+            return await connection.send(head, body, within)
+        except asyncio.CancelledError:
+            connection.close()  # the answer on its way would be taken for the next call's
+            raise
 
     async def connect(self, within: float) -> None:
         """Open the connection ahead of the first call.
@@ -126,20 +130,22 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[WorkerAnswer] | None = None
+        self._within = 0.0
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.closed = False
         self._sent = False
         self._reset()
 
     def _reset(self) -> None:
-        self._body: bytes | None = None
-        self._more: list[bytes] = []
+        self._body: list[bytes] = []
         self._size = 0
         self._function_error: str | None = None
         self._gone: str | None = None
         self._log_result: str | None = None
 
-    async def exchange(self, head: bytes, body: bytes, within: float) -> WorkerAnswer:
-        """One request, one answer."""
+    def send(self, head: bytes, body: bytes, within: float) -> asyncio.Future[WorkerAnswer]:
+        """Send one request and return what gets its answer."""
         transport = self._transport
         if transport is None or self._waiter is not None:
             raise WorkerUnreachedError("the connection is in use")
@@ -148,35 +154,53 @@ class _Connection(asyncio.Protocol):
         self._sent = False
         if len(body) < _JOIN_BELOW:
             # In the next turn, with the writes of other calls: see http_server.py.
-            self._loop.call_soon(self._send, transport, head + body)
+            self._loop.call_soon(self._write, transport, head + body)
         else:
             self._sent = True
             transport.writelines((head, body))
-        timer = self._loop.call_later(
-            within, self._fail, WorkerTimeoutError(f"no answer within {within:g} s")
-        )
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            self.close()  # the answer on its way would be taken for the next call's
-            raise
-        finally:
-            timer.cancel()
-            self._waiter = None
+        self._watch(within)
+        return waiter
 
-    def _send(self, transport: asyncio.WriteTransport, data: bytes) -> None:
+    def _write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         if not self.closed:
             self._sent = True
             transport.write(data)
 
+    def _watch(self, within: float) -> None:
+        """Set the call's deadline. One timer stays from call to call: most end long before it."""
+        self._within, self._deadline = within, self._loop.time() + within
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+        else:
+            self._fail(WorkerTimeoutError(f"no answer within {self._within:g} s"))
+
+    def _settle(self) -> asyncio.Future[WorkerAnswer] | None:
+        """Who waits for an answer, if anybody does; nobody does from now on."""
+        waiter, self._waiter = self._waiter, None
+        return None if waiter is None or waiter.done() else waiter
+
     def close(self) -> None:
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
     def _fail(self, error: WorkerError) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+        waiter = self._settle()
+        if waiter is not None:
+            waiter.set_exception(error)
         self.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -188,11 +212,15 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self._waiter is not None and not self._waiter.done():
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiter = self._settle()
+        if waiter is not None:
             # On a unix socket these say that the worker's side closed before it had read all there was.
             unread = self._local and isinstance(exc, BrokenPipeError | ConnectionResetError)
             kind = WorkerLostError if self._sent and not unread else WorkerUnreachedError
-            self._waiter.set_exception(kind(f"connection closed by the worker: {exc or 'end of file'}"))
+            waiter.set_exception(kind(f"connection closed by the worker: {exc or 'end of file'}"))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -213,21 +241,18 @@ class _Connection(asyncio.Protocol):
         self._size += len(body)
         if self._size > MAX_ANSWER_BYTES:
             self._fail(AnswerTooLargeError(f"more than {MAX_ANSWER_BYTES} bytes"))
-        elif self._body is None:
-            self._body = body
         else:
-            self._more.append(body)
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
-        body = self._body or b""
-        if self._more:
-            body = b"".join((body, *self._more))
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         if not self._parser.should_keep_alive():
             self.closed = True
         status = self._parser.get_status_code()
         answer = WorkerAnswer(status, body, self._function_error, self._gone, self._log_result)
         self._reset()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(answer)
+        waiter = self._settle()
+        if waiter is not None:
+            waiter.set_result(answer)
         if self.closed and self._transport is not None:
             self._transport.close()
