@@ -7,16 +7,20 @@ import hashlib
 import json
 import os
 import re
+import sys
 import time
-from collections.abc import Callable, Mapping
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from runner.commands import Commands
 from runner.matrix import Profile
 
+_APPLIER_SECONDS = 120.0
 _GONE_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
 
@@ -61,13 +65,20 @@ class Work:
         """The directory of this box: made by `compose`, removed by `down`."""
         return self.temporary / self.mark
 
-    async def remaining(self, look: Callable[[], list[str]]) -> list[str]:
-        """Return what is still there after a while; at once when nothing is."""
+    async def artifactctl(
+        self, *words: object, environ: Mapping[str, str] | None = None, seconds: float = _APPLIER_SECONDS
+    ) -> None:
+        """Run the applier of this environment."""
+        command = Path(sys.prefix) / "bin" / "artifactctl"
+        await self.commands.run(command, *words, seconds=seconds, environ=environ)
+
+    async def remaining(self) -> list[str]:
+        """Return the processes that have the mark and don't end soon."""
         deadline = time.monotonic() + _GONE_SECONDS
-        found = look()
+        found = marked_processes(self.mark)
         while found and time.monotonic() < deadline:
             await asyncio.sleep(_LOOK_SECONDS)
-            found = look()
+            found = marked_processes(self.mark)
         return found
 
 
@@ -100,3 +111,11 @@ def write_json(file: Path, value: object) -> None:
     partial = file.with_suffix(".tmp")
     partial.write_text(json.dumps(value, indent=2))
     partial.replace(file)
+
+
+def read_health(url: str) -> dict[str, Any]:
+    """What the gateway says of itself; nothing when it does not answer."""
+    with suppress(OSError, ValueError), urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+    return {}

@@ -7,13 +7,11 @@ import json
 import shutil
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner.box import Work, marked_processes
+from runner.box import Work, read_health
 from runner.commands import PhaseError
 
 _BIN = Path(sys.prefix) / "bin"
@@ -47,7 +45,7 @@ class ProcessBox:
             ("prepare-images", *artifact, "--target", layout),
             ("apply", *artifact, "--out", config),
         ):
-            await self._commands.run(_BIN / "artifactctl", *words, seconds=_SECONDS)
+            await self._work.artifactctl(*words)
         await self._served((config / "current").readlink().name)
 
     async def facts(self) -> Mapping[str, str]:
@@ -56,7 +54,8 @@ class ProcessBox:
         return {
             "KIND": "process",
             "URL": status["urls"]["gateway"],
-            "DATA_URL": status["urls"]["data-plane"],
+            "S3_URL": status["urls"]["data-plane"],
+            "DYNAMODB_URL": status["urls"]["data-plane"],
             "CREDENTIALS": status["credentials_file"],
             "STATE": str(self._state),
         }
@@ -70,7 +69,7 @@ class ProcessBox:
 
     async def leftovers(self) -> list[str]:
         """Processes that name the box's directory, and files of it."""
-        found = await self._work.remaining(lambda: marked_processes(self._work.mark))
+        found = await self._work.remaining()
         return [*found, *(f"directory {path}" for path in [self._work.place] if path.exists())]
 
     async def trouble(self) -> str:
@@ -110,11 +109,3 @@ class ProcessBox:
                     f"generation {generation} is not served after {_SECONDS:g} s: {health}, {run}"
                 )
             await asyncio.sleep(0.1)
-
-
-def read_health(url: str) -> dict[str, Any]:
-    """What the gateway says of itself; nothing when it does not answer."""
-    with suppress(OSError, ValueError), urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
-    return {}

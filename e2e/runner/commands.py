@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _STOP_SECONDS = 20.0
+_SHORT = 120
 
 
 class PhaseError(Exception):
@@ -37,7 +38,7 @@ class Commands:
         """Run a command and return its exit code; PhaseError when that isn't 0 or the time is over."""
         code, _ = await self._run(words, seconds, environ or {}, keep=False)
         if check and code:
-            raise PhaseError(f"`{_shown(words)}` ended with {code}")
+            raise PhaseError(f"`{_short(words)}` ended with {code}")
         return code
 
     async def ask(
@@ -46,7 +47,7 @@ class Commands:
         """The same for a command whose stdout is the result, which the log doesn't get."""
         code, said = await self._run(words, seconds, environ or {}, keep=True)
         if check and code:
-            raise PhaseError(f"`{_shown(words)}` ended with {code}")
+            raise PhaseError(f"`{_short(words)}` ended with {code}")
         return said
 
     async def _run(
@@ -69,7 +70,7 @@ class Commands:
                 said, _ = await process.communicate()
         except TimeoutError:
             await _stop(process)
-            raise PhaseError(f"`{_shown(words)}` did not end within {seconds:g} s") from None
+            raise PhaseError(f"`{_short(words)}` did not end within {seconds:g} s") from None
         except asyncio.CancelledError:
             await _stop(process)
             raise
@@ -88,6 +89,12 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):  # it, or what it started and left
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+def _short(words: tuple[object, ...]) -> str:
+    """Begin and end of a command; the log has the whole."""
+    text = _shown(words)
+    return text if len(text) <= _SHORT else f"{text[: _SHORT // 2]} … {text[-_SHORT // 2 :]}"
 
 
 def _shown(words: tuple[object, ...]) -> str:

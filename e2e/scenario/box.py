@@ -132,4 +132,49 @@ class ProcessEngine:
         return found
 
 
-ENGINES: dict[str, Callable[[Mapping[str, str]], Engine]] = {"process": ProcessEngine}
+class DockerEngine:
+    """Of the compose file: the engine starts again what ends; workers are containers of the brand."""
+
+    def __init__(self, facts: Mapping[str, str]) -> None:
+        self._mark = facts["MARK"]
+
+    def workers(self) -> list[str]:
+        """The brand's containers that live."""
+        return sorted(self._containers())
+
+    def signal(self, service: str, number: signal.Signals) -> None:
+        """To the process, not with `docker kill`, after which the engine would not start it again."""
+        name = f"{self._mark}-{service}-1"
+        before = self._pid(name)
+        os.kill(before, number)
+        until(lambda: self._pid(name) not in {0, before}, f"another {service}")
+
+    def end_worker(self, worker: str) -> None:
+        """SIGKILL to the container's first process."""
+        os.kill(self._pid(self._containers()[worker]), signal.SIGKILL)
+
+    def log(self, function: str) -> str:
+        """The agent keeps a file for each function; a line of it is JSON, with what was printed in it."""
+        path = f"/var/lib/esb/agent/logs/{function}.log"
+        lines = _docker("exec", f"{self._mark}-agent-1", "cat", path, check=False).splitlines()
+        return "\n".join(str(json.loads(line)["line"]) for line in lines)
+
+    def _containers(self) -> dict[str, str]:
+        words = ("ps", "--filter", f"label=io.esb.brand={self._mark}")
+        lines = _docker(*words, "--format", '{{.Label "io.esb.worker"}} {{.Names}}').splitlines()
+        return dict(line.split() for line in lines)
+
+    def _pid(self, name: str) -> int:
+        return int(_docker("inspect", "--format", "{{.State.Pid}}", name))
+
+
+def _docker(*words: str, check: bool = True) -> str:
+    done = subprocess.run(["docker", *words], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 or not check, (words, done.stderr)
+    return done.stdout
+
+
+ENGINES: dict[str, Callable[[Mapping[str, str]], Engine]] = {
+    "process": ProcessEngine,
+    "docker": DockerEngine,
+}

@@ -44,12 +44,12 @@ def client(box: Box) -> Client:
 def aws(box: Box) -> Callable[..., Any]:
     """A function that makes boto3 clients with the operator's keys."""
     key = next(key for key in box.credentials()["access_keys"] if key["name"] == "operator")
-    endpoints = {"lambda": box.url}
+    endpoints = {"lambda": box.url, "s3": box.facts["S3_URL"], "dynamodb": box.facts["DYNAMODB_URL"]}
 
     def make(service: str, **settings: object) -> Any:
         return boto3.client(
             service,
-            endpoint_url=endpoints.get(service, box.facts["DATA_URL"]),
+            endpoint_url=endpoints[service],
             region_name="us-east-1",
             aws_access_key_id=key["access_key_id"],
             aws_secret_access_key=key["secret_access_key"],
