@@ -13,6 +13,7 @@ import sys
 import tarfile
 import time
 import urllib.parse
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -176,6 +177,20 @@ class Engine:
         )
         assert status == 200, body
         assert b'"error"' not in body, body
+
+    @contextmanager
+    def build_from(self, dockerfile: str):
+        """An image from a Dockerfile, for as long as it is used."""
+        ref = f"esb-test-image:{secrets.token_hex(4)}"
+        context = make_tar({"Dockerfile": dockerfile.format(base=BASE_IMAGE)})
+        status, body = self.ask(
+            "POST", f"/build?t={ref}&rm=1", context, {"Content-Type": "application/x-tar"}
+        )
+        assert status == 200, body
+        try:
+            yield ref
+        finally:
+            self.remove_image(ref)
 
     def remove_image(self, ref: str) -> None:
         self.ask("DELETE", f"/images/{ref}?force=1")

@@ -5,8 +5,6 @@ end      the container ends, or memory runs out ─▶ EXITED ─destroy▶ gone
 """
 
 import asyncio
-import json
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 
@@ -14,23 +12,20 @@ import structlog
 
 from esb_agent.drivers.docker import container
 from esb_agent.drivers.docker.container import Found
-from esb_agent.drivers.docker.engine import About, Engine, EngineError, EngineUnreachedError, Event
+from esb_agent.drivers.docker.engine import Engine, EngineError, EngineUnreachedError, Event
 from esb_agent.drivers.docker.images import Images
+from esb_agent.drivers.docker.launch import Launcher
 from esb_agent.drivers.docker.measures import parse_stats
 from esb_agent.drivers.docker.output import Calls, Output, last_written
+from esb_agent.drivers.docker.removal import erase
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.drivers.docker.watch import Watch
-from esb_agent.drivers.docker.worker import DockerWorker, new_worker, wait_open
+from esb_agent.drivers.docker.worker import DockerWorker, new_worker
 from esb_agent.drivers.process.logs import LogFiles, Ship
 from esb_agent.drivers.process.state_dir import StateDirectory
 from esb_agent.errors import (
-    AgentError,
-    BadRequestError,
     ConfigError,
     DriverError,
-    ImageBrokenError,
-    ImageNotFoundError,
-    InitFailedError,
     WorkerBusyError,
     WorkerExitedError,
     WorkerNotFoundError,
@@ -39,8 +34,7 @@ from esb_agent.model import FunctionSpec, Identity, Worker, WorkerMetrics, Worke
 from esb_agent.tally import Tally
 
 log = structlog.get_logger()
-GONE_SECONDS = 10.0
-LOOK_SECONDS = 0.02
+LISTEN_SECONDS = 30.0
 
 
 class DockerDriver:
@@ -55,6 +49,10 @@ class DockerDriver:
         self._tally = tally or Tally()
         self._state = StateDirectory(config.state_dir)
         self._logs = LogFiles(self._state.logs, config.log_max_bytes, config.log_backups, ship)
+        self._engine = Engine(config.host)
+        self._images = Images(self._engine, config)
+        self._launcher = Launcher(self._engine, self._images, config)
+        self._watch = Watch(self._engine, self._labels, on_event=self._on_event, on_gap=self._look_again)
         self._workers: dict[str, DockerWorker] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._starts: set[asyncio.Task[object]] = set()
@@ -67,18 +65,16 @@ class DockerDriver:
             self._state.take()
         except OSError as error:
             raise ConfigError(f"{self._state.root}: cannot be used as state directory: {error}") from error
-        self._engine = Engine(self._config.host)
         try:
-            self._about: About = await self._engine.connect()
+            await self._engine.connect()
             await self._make_network()
-            self._images = Images(self._engine, self._config)
-            self._watch = Watch(self._engine, self._labels, on_event=self._on_event, on_gap=self._look_again)
             self._in_background(self._watch.run())
             await self._remove_dead()
         except (EngineError, EngineUnreachedError) as error:
             await self.close()
             raise ConfigError(f"ESB_AGENT_DRIVER=docker: {error}") from error
-        log.info("engine found", version=self._about.version, api=self._about.api, cpus=self._about.cpus)
+        about = self._engine.about
+        log.info("engine found", version=about.version, api=about.api, cpus=about.cpus)
 
     async def _make_network(self) -> None:
         name = self._config.network
@@ -100,7 +96,7 @@ class DockerDriver:
     async def _remove_dead(self) -> None:
         for found in await self._found():
             if not _is_worker(found):
-                await self._erase(found.container_id)
+                await erase(self._engine, found.container_id)
                 log.warning("leftover of an earlier agent removed", container=found.container_id[:12])
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
@@ -111,16 +107,24 @@ class DockerDriver:
 
     async def recover(self) -> tuple[Worker, ...]:
         """See `port.Driver`. What was printed meanwhile is logged now."""
-        await self._watch.listening()
+        try:
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await self._watch.listening()
+        except TimeoutError:
+            raise DriverError(self._watch.trouble or "the engine sends no events") from None
         for found in await self._found():
             if _is_worker(found):
+                seen = container.to_worker(found)
+                log_file = self._state.logs / f"{seen.function}.log"
                 worker = self._register(
-                    container.to_worker(found),
+                    seen,
                     found.container_id,
                     int(found.labels[container.CPUS]),
                     int(found.labels[container.TIMEOUT]),
+                    last_written(log_file, seen.identity.worker_id),
                 )
-                worker.ready, worker.paused = True, found.status == "paused"
+                worker.made = worker.ready = True
+                worker.paused = found.status == "paused"
         # Once more, now that their ends are heard of.
         await self._look_again()
         for worker in list(self._workers.values()):
@@ -129,11 +133,12 @@ class DockerDriver:
             worker.read_output(self._engine)
         return await self.list_workers()
 
-    def _register(self, seen: Worker, name: str, cpus: int, timeout_ms: int) -> DockerWorker:
+    def _register(
+        self, seen: Worker, name: str, cpus: int, timeout_ms: int, written: str = ""
+    ) -> DockerWorker:
         worker_id, function = seen.identity.worker_id, seen.function
         file = self._logs.of(function)
         calls = Calls(timeout_ms, lambda: self._count_call(worker_id), lambda: self._call_ended(worker_id))
-        written = last_written(self._state.logs / f"{function}.log", worker_id)
         worker = DockerWorker(seen, name, cpus, calls, Output(worker_id, calls, file.write, written))
         self._workers[worker_id] = worker
         return worker
@@ -167,11 +172,14 @@ class DockerDriver:
             if removal := self._removals.get(identity.worker_id):
                 # Its container still has the name.
                 await asyncio.shield(removal)
-            seen, marks = new_worker(self._config, identity, spec, self._about.cpus)
+            seen, marks = new_worker(self._config, identity, spec, self._engine.about.cpus)
             name = container.container_name(self._config, identity, spec)
-            worker = self._register(seen, name, int(marks[container.CPUS]), spec.timeout_ms)
+            cpus = int(marks[container.CPUS])
+            if cpus == container.start_cpus(spec.memory_mb, self._engine.about.cpus):
+                cpus = 0
+            worker = self._register(seen, name, cpus, spec.timeout_ms)
             try:
-                await self._launch(worker, spec, marks)
+                await self._launcher.launch(worker, spec, marks)
             except BaseException:
                 # Also when cancelled: nobody will ever ask for this worker again.
                 await self._remove(worker, "never became ready")
@@ -180,46 +188,6 @@ class DockerDriver:
             if task:
                 self._starts.discard(task)
         return worker.view()
-
-    async def _launch(self, worker: DockerWorker, spec: FunctionSpec, marks: dict[str, str]) -> None:
-        user = await self._images.user_of(spec.image)
-        cpus = container.start_cpus(spec.memory_mb, self._about.cpus)
-        if cpus == worker.cpus:
-            worker.cpus = 0
-        request = container.create_request(
-            self._config, worker.seen.identity, spec, marks, image_user=user, nano_cpus=cpus
-        )
-        await worker.finish(self._make(worker, request))
-        try:
-            await worker.finish(self._engine.start(worker.container))
-        except EngineError as error:
-            raise start_error(spec, error) from error
-        worker.started(await self._engine.inspect(worker.container))
-        worker.read_output(self._engine)
-        await self._wait_ready(worker)
-
-    async def _make(self, worker: DockerWorker, request: dict[str, object]) -> None:
-        try:
-            worker.container = await self._engine.create(worker.container, request)
-        except EngineError as error:
-            if error.status == 404:
-                raise ImageNotFoundError(f"{worker.seen.image}: {error}") from error
-            if error.status == 400:
-                raise BadRequestError(str(error)) from error
-            raise
-
-    async def _wait_ready(self, worker: DockerWorker) -> None:
-        seconds = self._config.init_seconds
-        if worker.seen.address and await wait_open(worker.seen.address, lambda: worker.ended, seconds):
-            worker.ready = True
-            return
-        if worker.ended:
-            # Its last words say why.
-            await worker.hush()
-            message = f"Error: Runtime exited with error: {worker.ended}"
-            raise InitFailedError(_error_json("Runtime.ExitError", message))
-        message = f"Init timed out after {seconds:.2f} seconds: nobody listens on port {container.PORT}"
-        raise InitFailedError(_error_json("Sandbox.Timedout", message))
 
     async def destroy(self, worker_id: str) -> bool:
         """See `port.Driver`."""
@@ -245,7 +213,8 @@ class DockerDriver:
     async def _clear_away(self, worker: DockerWorker) -> None:
         await worker.settled()
         try:
-            await self._erase(worker.container)
+            if worker.made:
+                await erase(self._engine, worker.container)
         except DriverError:
             # It is still there: known, so that it can be destroyed again.
             self._workers.setdefault(worker.worker_id, worker)
@@ -253,26 +222,6 @@ class DockerDriver:
         await worker.hush()
         if not any(other.seen.function == worker.seen.function for other in self._workers.values()):
             self._logs.release(worker.seen.function)
-
-    async def _erase(self, name: str) -> None:
-        """Remove the container, and wait until it is gone; it may be gone, or be going, already."""
-        try:
-            await self._engine.remove(name)
-        except EngineError as error:
-            if error.status == 404:
-                return
-            if error.status != 409:
-                raise
-        deadline = time.monotonic() + GONE_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                await self._engine.inspect(name)
-            except EngineError as error:
-                if error.status == 404:
-                    return
-                raise
-            await asyncio.sleep(LOOK_SECONDS)
-        raise DriverError(f"container {name[:12]} is still there after {GONE_SECONDS:g} s")
 
     def _on_event(self, event: Event) -> None:
         worker = self._workers.get(event.attributes.get(container.WORKER, ""))
@@ -391,8 +340,7 @@ class DockerDriver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for worker in self._workers.values():
             await worker.abandon()
-        if hasattr(self, "_images"):
-            await self._images.close()
+        await self._images.close()
         await self._engine.close()
         self._logs.close()
         self._state.release()
@@ -407,18 +355,6 @@ def _is_worker(found: Found) -> bool:
     except (KeyError, ValueError):
         return False
     return found.alive and not found.oom_killed and bool(found.address)
-
-
-def start_error(spec: FunctionSpec, error: EngineError) -> AgentError:
-    """Of a container that was made and cannot be started: mostly the image's fault."""
-    words = str(error)
-    if "executable file not found" in words or "no such file or directory" in words or "exec" in words:
-        return ImageBrokenError(f"{spec.image}: cannot be started: {words}")
-    return error
-
-
-def _error_json(kind: str, message: str) -> str:
-    return json.dumps({"errorType": kind, "errorMessage": message})
 
 
 def _log_bug(task: asyncio.Task[None]) -> None:

@@ -6,10 +6,8 @@ aiodocker's own container objects are not used: each of their calls knows less t
 
 import asyncio
 import json
-import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +16,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 from attrs import frozen
 
+from esb_agent.drivers.docker.answers import filters, parse_version, split_frames, text, to_found
 from esb_agent.drivers.docker.container import Found
 from esb_agent.errors import DriverError
 
@@ -29,8 +28,6 @@ ANSWER_SECONDS = 30.0
 START_SECONDS = 60.0
 UNREACHED = 900  # aiodocker's
 UNIX = "unix://"
-STREAMS = {1: "stdout", 2: "stderr"}
-FRAME = struct.Struct(">BxxxL")
 
 
 class EngineError(DriverError):
@@ -68,24 +65,25 @@ class Engine:
 
     def __init__(self, host: str) -> None:
         self.host = host
+        self.about = About(version="", api="", cpus=1)
+
+    async def connect(self) -> None:
+        """Open it, and agree on a version of the API: the newest both know.
+
+        Raises:
+            EngineError: too old, or too new.
+        """
         # No limit of connections: each worker's output is one that stays.
         connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0)
-        url = host
-        if host.startswith(UNIX):
-            connector = aiohttp.UnixConnector(host.removeprefix(UNIX), limit=0)
+        url = self.host
+        if url.startswith(UNIX):
+            connector = aiohttp.UnixConnector(url.removeprefix(UNIX), limit=0)
             url = f"{UNIX}localhost"
         waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         self._session = aiohttp.ClientSession(connector=connector, timeout=waits, trust_env=False)
         self._docker = Docker(
             url=url, session=self._session, connector=connector, api_version=text(OLDEST_API)
         )
-
-    async def connect(self) -> About:
-        """Agree on a version of the API: the newest both know.
-
-        Raises:
-            EngineError: too old, or too new.
-        """
         async with self._asking():
             version = await self._docker._query_json("version", versioned_api=False)
         newest, oldest = (
@@ -101,7 +99,7 @@ class Engine:
         api = text(min(newest, NEWEST_API))
         self._docker.api_version = api
         info = await self._json("info")
-        return About(version=version.get("Version", ""), api=api, cpus=info["NCPU"])
+        self.about = About(version=version.get("Version", ""), api=api, cpus=info["NCPU"])
 
     @asynccontextmanager
     async def _asking(self, seconds: float | None = ANSWER_SECONDS) -> AsyncIterator[None]:
@@ -213,8 +211,8 @@ class Engine:
 
     async def output(
         self, container_id: str, *, follow: bool, since: str = "", tail: int | None = None
-    ) -> AsyncIterator[tuple[str, bytes]]:
-        """What it printed, by stream; each piece begins with its time.
+    ) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """What it printed, as pieces with their stream; each begins with its time.
 
         `follow`: until the container ends. `since`: a time of a piece; later ones come.
         """
@@ -224,9 +222,8 @@ class Engine:
         async with self._streaming(f"containers/{container_id}/logs", params) as response:
             rest = b""
             async for data in response.content.iter_any():
-                frames, rest = split_frames(rest + data)
-                for frame in frames:
-                    yield frame
+                pieces, rest = split_frames(rest + data)
+                yield pieces
 
     @asynccontextmanager
     async def _streaming(self, path: str, params: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -239,59 +236,6 @@ class Engine:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await self._docker.close()
-        await self._session.close()
-
-
-def filters(labels: Mapping[str, str], **others: str) -> str:
-    """The engine's way of saying which."""
-    wanted = {"label": [f"{name}={value}" for name, value in labels.items()]}
-    return json.dumps({**wanted, **{name: [value] for name, value in others.items()}})
-
-
-def split_frames(data: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
-    """The engine's framing of two streams in one: the whole frames, and what is left."""
-    frames, at = [], 0
-    while len(data) - at >= FRAME.size:
-        stream, length = FRAME.unpack_from(data, at)
-        end = at + FRAME.size + length
-        if end > len(data):
-            break
-        frames.append((STREAMS.get(stream, "stdout"), data[at + FRAME.size : end]))
-        at = end
-    return frames, data[at:]
-
-
-def to_found(inspected: Mapping[str, Any]) -> Found:
-    """From the engine's JSON."""
-    state = inspected["State"]
-    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
-    addresses = [network.get("IPAddress") for network in networks.values() if network.get("IPAddress")]
-    return Found(
-        container_id=inspected["Id"],
-        labels=inspected["Config"].get("Labels") or {},
-        status=state["Status"],
-        address=addresses[0] if addresses else "",
-        started_unix_ms=unix_ms(state.get("StartedAt", "")),
-        exit_code=state.get("ExitCode", 0),
-        oom_killed=bool(state.get("OOMKilled")),
-    )
-
-
-def unix_ms(moment: str) -> int:
-    """Of the engine's time, which has nanoseconds; 0 for its "never"."""
-    if not moment or moment.startswith("0001-"):
-        return 0
-    whole, _, fraction = moment.rstrip("Z").partition(".")
-    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp() * 1000) + int(f"{fraction[:3]:0<3}" or 0)
-
-
-def parse_version(version: str) -> tuple[int, int]:
-    """(1, 45) of "1.45"."""
-    major, _, minor = version.partition(".")
-    return int(major), int(minor)
-
-
-def text(version: tuple[int, int]) -> str:
-    """`v1.45`."""
-    return f"v{version[0]}.{version[1]}"
+        if hasattr(self, "_docker"):
+            await self._docker.close()
+            await self._session.close()

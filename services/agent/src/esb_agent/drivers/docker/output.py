@@ -9,7 +9,7 @@ stream `platform`, as in mode `process`; what it says of its own doings is left 
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -88,11 +88,17 @@ class Output:
         self._write = write
         self._written = written
         self._rests: dict[str, tuple[bytes, bytes]] = {}
+        self._entries: list[str] = []
         # The time of the last piece, as the engine wrote it.
         self.last = b""
 
-    def feed(self, stream: str, piece: bytes) -> None:
-        """A piece of output: its time, a blank, a line or, without its end, a part of one."""
+    def feed(self, pieces: Iterable[tuple[str, bytes]]) -> None:
+        """Pieces of output with their streams: a time, a blank, a line or, without its end, a part of one."""
+        for stream, piece in pieces:
+            self._feed(stream, piece)
+        self._write_entries()
+
+    def _feed(self, stream: str, piece: bytes) -> None:
         stamp, _, data = piece.partition(b" ")
         self.last = stamp
         first, rest = self._rests.pop(stream, (stamp, b""))
@@ -107,6 +113,13 @@ class Output:
         for stream, (stamp, data) in self._rests.items():
             self._line(stream, stamp, data)
         self._rests.clear()
+        self._write_entries()
+
+    def _write_entries(self) -> None:
+        """In one go: a write costs more than a line."""
+        if self._entries:
+            self._write("".join(self._entries).encode())
+            self._entries.clear()
 
     def _line(self, stream: str, stamp: bytes, line: bytes) -> None:
         entry = partial(self._entry, stamp)
@@ -139,10 +152,10 @@ class Output:
         if moment <= self._written:
             return
         request_id = TO_JSON(self._calls.request_id)
-        self._write(
+        self._entries.append(
             f'{{"time": "{moment}", "worker": {self._worker}, "stream": "{stream}", '
             f'"request_id": {request_id}, "trace_id": "", '
-            f'"line": {TO_JSON(line.decode("utf-8", "replace"))}}}\n'.encode()
+            f'"line": {TO_JSON(line.decode("utf-8", "replace"))}}}\n'
         )
 
 
@@ -161,7 +174,8 @@ def since(stamp: bytes) -> str:
     """The same as the engine takes it to say since when, to the nanosecond: just after."""
     whole, _, fraction = stamp.decode("ascii", "replace").rstrip("Z").partition(".")
     seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return f"{seconds}.{int(f'{fraction[:9]:0<9}') + 1:09d}"
+    nanos = seconds * 10**9 + int(f"{fraction[:9]:0<9}") + 1
+    return f"{nanos // 10**9}.{nanos % 10**9:09d}"
 
 
 def last_written(path: Path, worker_id: str) -> str:

@@ -5,7 +5,6 @@ Looked for in docker's own order: `credHelpers` of that registry, `credsStore`, 
 
 import asyncio
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +52,7 @@ def parse_auth(entry: Mapping[str, Any] | None, registry: str, file: Path) -> Ma
         return None
     try:
         user, _, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise DriverError(f"{file}: auths.{registry}.auth: expected base64 of user:password") from error
     return {"username": user, "password": password.rstrip("\0"), "serveraddress": registry}
 

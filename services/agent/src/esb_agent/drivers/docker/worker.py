@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from attrs import evolve
 
@@ -11,12 +11,12 @@ from esb_agent.drivers.docker.container import Found
 from esb_agent.drivers.docker.engine import Engine, EngineError, EngineUnreachedError
 from esb_agent.drivers.docker.output import Calls, Output, since
 from esb_agent.drivers.docker.settings import DockerConfig
-from esb_agent.errors import DriverError
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
 
 # How much of an earlier agent's time is read to know a worker's calls.
 HISTORY_PIECES = 2000
 AGAIN_SECONDS = 0.5
+GATHER_SECONDS = 0.01
 LAST_WORDS_SECONDS = 1.0
 
 
@@ -27,9 +27,12 @@ class DockerWorker:
         self.seen = seen
         # What the engine knows it by: its name until it has an id.
         self.container = name
+        # What it is limited to after its first call; 0: as it is.
         self.cpus = cpus
         self.calls = calls
         self.output = output
+        # The engine may have a container of it.
+        self.made = False
         self.ready = False
         self.paused = False
         self.ended = ""
@@ -88,8 +91,10 @@ class DockerWorker:
         while not self.ended:
             try:
                 after = since(self.output.last) if self.output.last else ""
-                async for stream, piece in engine.output(self.container, follow=True, since=after):
-                    self.output.feed(stream, piece)
+                async for pieces in engine.output(self.container, follow=True, since=after):
+                    self.output.feed(pieces)
+                    # What comes meanwhile is read in one go: a call's output must not hold up the next call.
+                    await asyncio.sleep(GATHER_SECONDS)
             except (EngineError, EngineUnreachedError):
                 # Gone, or the engine is: the watch over events tells which.
                 pass
@@ -99,8 +104,8 @@ class DockerWorker:
 
     async def read_history(self, engine: Engine) -> None:
         """Read what it printed until now; raises what the engine raises."""
-        async for stream, piece in engine.output(self.container, follow=False, tail=HISTORY_PIECES):
-            self.output.feed(stream, piece)
+        async for pieces in engine.output(self.container, follow=False, tail=HISTORY_PIECES):
+            self.output.feed(pieces)
 
     async def hush(self) -> None:
         """Stop reading; what it said last is waited for a moment."""
@@ -134,25 +139,3 @@ def new_worker(
         created_unix_ms=created,
     )
     return seen, marks
-
-
-async def wait_open(address: str, ended: Callable[[], str], seconds: float) -> bool:
-    """Return True once somebody listens there; False: not within the time, or the worker ended.
-
-    Raises:
-        DriverError: there is no way to it from here.
-    """
-    host, _, port = address.removeprefix("http://").rpartition(":")
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not ended():
-        try:
-            async with asyncio.timeout(1.0):
-                _, writer = await asyncio.open_connection(host, int(port))
-        except (ConnectionRefusedError, TimeoutError):
-            await asyncio.sleep(0.005)
-            continue
-        except OSError as error:
-            raise DriverError(f"{address}: cannot be reached from the agent: {error}") from error
-        writer.close()
-        return True
-    return False
