@@ -13,6 +13,7 @@ import sys
 import tarfile
 import time
 import urllib.parse
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -177,6 +178,16 @@ class Engine:
         )
         assert status == 200, body
         assert b'"error"' not in body, body
+
+    def unpublish(self, ref: str) -> None:
+        """Take an image out of its registry, which listens without TLS."""
+        registry, _, rest = ref.partition("/")
+        repository, _, tag = rest.rpartition(":")
+        address = f"http://{registry}/v2/{repository}/manifests/"
+        accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+        with urllib.request.urlopen(urllib.request.Request(address + tag, headers=accept)) as found:
+            digest = found.headers["Docker-Content-Digest"]
+        urllib.request.urlopen(urllib.request.Request(address + digest, method="DELETE")).close()
 
     @contextmanager
     def build_from(self, dockerfile: str):

@@ -242,3 +242,4 @@ async def test_images_come_from_their_registry_as_the_policy_says(docker_box):
         for container in docker_box.left():
             engine.remove(container.strip("/"))
         engine.remove_image(copy)
+        engine.unpublish(copy)
