@@ -115,3 +115,11 @@ async def test_many_requests_and_small_chunks_are_not_taken_for_one_head(ask):
 async def test_a_whole_url_as_target_is_its_path(ask):
     answer = await ask(b"GET http://other/metrics/pools HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == "/metrics/pools"
+
+
+async def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(ask):
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    asked = b"GET /first HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n"
+    posted = b"POST /first HTTP/1.1\r\nHost: x\r\n" + upgrade + b"Content-Length: 2\r\n\r\nhi"
+    for request in (asked, posted):
+        assert b'"path": "/first"' in await ask(request, SECOND)
