@@ -40,6 +40,7 @@ make_file_system() {
 
 fetch_wheels() {
     local machine
+    install_pip
     machine=$(uname --machine)
     python3 -m pip download --quiet --no-deps --require-hashes --only-binary :all: --implementation cp --python-version 3.11 \
         --platform "manylinux2014_$machine" --platform "manylinux_2_28_$machine" --platform any \
@@ -71,6 +72,7 @@ make_images() {
     [ ${#old[@]} -gt 0 ] || return 0
 
     need_root "build ${old[*]}"
+    trap drop_policy EXIT
     work=$STATE/work
     rm --recursive --force --one-file-system "$work"
     mkdir -p "$work"
@@ -80,4 +82,6 @@ make_images() {
         step "building and pushing $REGISTRY/$image" build_and_push "$image"
     done
     rm --recursive --force --one-file-system "$work"
+    drop_policy
+    trap - EXIT
 }

@@ -56,9 +56,8 @@ apt_install() {
 drop_policy() { ! grep --quiet --fixed-strings e2e/setup-host.sh /usr/sbin/policy-rc.d 2>/dev/null || rm --force /usr/sbin/policy-rc.d; }
 
 install_packages() {
-    local bookworm trixie=() python=()
-    python3 -m pip --version >/dev/null 2>&1 || python=(python3-pip)
-    mapfile -t bookworm < <(missing_of "${bookworm_packages[@]}" "${python[@]}")
+    local bookworm trixie=()
+    mapfile -t bookworm < <(missing_of "${bookworm_packages[@]}")
     # An engine from elsewhere, docker.com's for one, stays.
     if ! command -v dockerd >/dev/null || dpkg-query --search "$(command -v dockerd)" 2>/dev/null | grep --quiet '^docker.io:'; then
         mapfile -t trixie < <(missing_of "${trixie_packages[@]}")
@@ -72,4 +71,9 @@ install_packages() {
     step "installing ${bookworm[*]} ${trixie[*]}" apt_install "${bookworm[@]}" "${trixie[@]/%//trixie}"
     drop_policy
     trap - EXIT
+}
+
+# Any pip does, the one of the Python that comes first included; only image making needs it.
+install_pip() {
+    python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
 }
