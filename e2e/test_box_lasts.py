@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,10 @@ def logged(box: RealBox, function: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def reported(box: RealBox, function: str, root: str) -> bool:
+    return any(e["line"].startswith("REPORT") and root in e["trace_id"] for e in logged(box, function))
+
+
 def test_a_trace_goes_through_a_chain_and_its_logs(box: RealBox, client: Any) -> None:
     root, mark = f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}", uuid.uuid4().hex
     client.meta.events.register_first(
@@ -129,7 +134,8 @@ def test_a_trace_goes_through_a_chain_and_its_logs(box: RealBox, client: Any) ->
     traces = json.load(answer["Payload"])
     assert f"Root={root}" in traces["front"]
     assert f"Root={root}" in traces["back"]
-    box.until(lambda: any(mark in entry["line"] for entry in logged(box, "back")), "the line is logged")
+    for function in ("back", "front"):
+        box.until(partial(reported, box, function, root), f"the call of {function} is logged to its end", 10)
     entry = next(entry for entry in logged(box, "back") if mark in entry["line"])
     assert root in entry["trace_id"]
     request = entry["request_id"]

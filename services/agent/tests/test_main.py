@@ -241,3 +241,9 @@ async def test_a_silent_owners_workers_are_ended_and_a_heard_ones_are_not(start,
             await asyncio.sleep(0.1)
         assert not (await stub.ListWorkers(pb.ListWorkersRequest(owner_id="me"))).workers
     assert agent.end() == 0
+
+
+def test_mode_process_does_not_load_what_mode_docker_needs():
+    code = "import esb_agent.main, sys; print({'aiodocker', 'aiohttp'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -163,3 +163,12 @@ def test_a_link_may_not_climb_above_the_root_of_the_image(path: str, target: str
     else:
         with pytest.raises(FieldError, match="inside the image"):
             check_target(entry)
+
+
+def test_an_archive_can_be_read_from_any_byte_on(tmp_path: Path) -> None:
+    files = [("a/b.txt", b"x" * 700, False), ("empty", b"", False), (LONG, b"y" * 512, True)]
+    write(tmp_path, files, umask=0o22, time=5)
+    entries = Layer(tuple(walk(Context(tmp_path, IgnoreRules()), ""))).entries
+    whole = b"".join(tar_chunks(entries))
+    for start in (*range(0, len(whole), 101), 511, 512, 513, len(whole) - 1, len(whole)):
+        assert b"".join(tar_chunks(entries, start)) == whole[start:]

@@ -39,7 +39,7 @@ from esb_node.up import run_box
 from esb_node.view import state_text
 
 WORLD_FAILED, INTERRUPTED, BROKEN_PIPE = 4, 130, 141
-_FOLLOW_PAUSE = 0.2
+_FOLLOW_PAUSE = 0.1  # besides what the agent gathers lines for: shown within 0.2 s
 _FUNCTION = re.compile(r"[\w-]+", re.ASCII)
 _port = click.IntRange(1, 65535)
 

@@ -66,13 +66,15 @@ class Buildx:
 
     @cached_property
     def is_embedded(self) -> bool:
-        """Whether the builder is the engine itself, which can't rewrite times or make several platforms."""
+        """Whether the builder is the engine itself, which can't set times or make several platforms."""
         return self.client.buildx.inspect().driver == "docker" and self.docker.has_layer_store
 
     def build(
         self, build: Build, tag: str, images: Mapping[str, str], *, push: bool, cache: bool = True
     ) -> None:
         """Build an image and push it, or load it into the engine; `images` says what a FROM means.
+
+        An embedded builder pushes it without its input digest: it isn't what the same inputs always give.
 
         Raises:
             BuildError: a step of the Dockerfile fails.
@@ -97,7 +99,7 @@ class Buildx:
                     build_contexts={
                         ref: f"docker-image://{name}" for ref, name in images.items() if ref != name
                     },
-                    labels={INPUTS: build.inputs},
+                    labels={} if push and embedded else {INPUTS: build.inputs},
                     platforms=[str(platform) for platform in build.platforms],
                     cache=cache,
                     provenance=False,

@@ -131,6 +131,14 @@ class DockerCli:
         """Give an image another name."""
         self.run("tag", source, ref)
 
+    def untag(self, ref: str) -> None:
+        """Take a name from an image, and the digest that came with it, unless a container needs it."""
+        repository = ref.rpartition(":")[0]
+        with suppress(EngineError):
+            names = self.run("image", "inspect", "--format", '{{join .RepoDigests " "}}', ref).split()
+            digests = (name for name in names if name.startswith(f"{repository}@"))
+            self.run("image", "rm", "--no-prune", ref, *digests)
+
     def load(self, archive: Iterable[bytes]) -> None:
         """Load an image archive, piece by piece.
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from attrs import define, frozen
 
-from artifactctl.errors import WorldError
+from artifactctl.errors import DiskError, WorldError
 from artifactctl.images.api import PrepareImagesRequest
 from artifactctl.images.bases import ExternalBases
 from artifactctl.images.buildx import Buildx
@@ -20,6 +21,7 @@ from artifactctl.images.planning import Method
 from artifactctl.images.recipe import Platform, Recipe
 from artifactctl.images.registry_bases import registry_bases
 from artifactctl.images.registry_target import RegistryTarget, open_registry
+from artifactctl.images.settling import settle
 from artifactctl.images.sites import OnPush
 from artifactctl.images.target import StoredImage
 from artifactctl.images.work import Build
@@ -71,11 +73,22 @@ class RegistryDestination:
 
     def build(self, ref: str, build: Build, images: Mapping[str, str]) -> StoredImage:
         """Build in an engine, which pushes."""
-        self.buildx.build(build, self.target.host_ref(ref), images, push=True, cache=self.trust)
+        name = self.target.host_ref(ref)
+        self.buildx.build(build, name, images, push=True, cache=self.trust)
+        if self.buildx.is_embedded:
+            self._settle(name, build)
         stored = self.target.find(ref)
         if stored is None or stored.inputs != build.inputs:
             raise WorldError(f"{ref}: expected the image that was pushed, found another or none")
         return stored
+
+    def _settle(self, name: str, build: Build) -> None:
+        try:
+            settle(self.target.client, self.target.client.locate_own(name), build.inputs)
+            # what the engine has under this name isn't what the registry has now
+            self.buildx.docker.untag(name)
+        except OSError as error:
+            raise DiskError(Path(error.filename or name), "keep its layers", error) from error
 
     def copy(self, source: str, ref: str, platforms: Sequence[Platform]) -> StoredImage:
         """Copy from one registry to another, or within one."""

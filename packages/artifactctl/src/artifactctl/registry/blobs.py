@@ -146,10 +146,14 @@ class Blobs:
 class _LostError(Exception):
     """The upload is gone, or nobody knows how far it got: begin again."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(str(answer.status))
-        self.reason = answer.error(transient=True)
-        self.retry_after = retry_after(answer.headers)
+    def __init__(self, reason: RegistryError, retry_after: float | None = None) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+def _lost(answer: Answer) -> _LostError:
+    return _LostError(answer.error(transient=True), retry_after(answer.headers))
 
 
 class _Cursor:
@@ -171,8 +175,8 @@ class _Cursor:
             if start != self._position:
                 self._pieces, self._rest, self._position = self._blob.open(start), b"", start
             while self._position < end:
-                piece = self._rest or next(self._pieces, b"")
-                if not piece:
+                piece = self._rest or next(self._pieces, None)
+                if piece is None:
                     raise SourceError(OSError(f"{self._blob.digest} ended after {self._position} bytes"))
                 now = piece[: end - self._position]
                 self._rest = piece[len(now) :]
@@ -239,7 +243,7 @@ class _Upload:
             return self._send_chunk(location, offset)
         except RegistryError as error:
             self._attempts.wait(error)
-            return self._ask(location)
+            return self._ask(location, error)
 
     def _send_chunk(self, location: str, offset: int) -> tuple[str, int]:
         end = min(offset + self._chunk_size, self._blob.size)
@@ -248,20 +252,19 @@ class _Upload:
         answer = self._session.send(evolve(request, body=lambda: self._cursor.take(offset, end)), self._scope)
         if answer.status not in (201, 202, 204):
             if answer.status == 404:
-                raise _LostError(answer)
+                raise _lost(answer)
             # 416: the registry has another part of it than we think, and says which when asked
             raise answer.error(transient=answer.status == 416)
         return _location(answer) or location, end
 
-    def _ask(self, location: str) -> tuple[str, int]:
+    def _ask(self, location: str, error: RegistryError) -> tuple[str, int]:
         """Where to go on, and how many bytes the registry has."""
         answer = self._session.send(self._request("GET", location, retry=True), self._scope)
         first, _, last = answer.headers.get("Range", "").removeprefix("bytes=").partition("-")
-        if answer.status not in (200, 202, 204) or first != "0" or not last.isdecimal():
-            raise _LostError(answer)
-        # an upload without a byte says 0-0, as one with a single byte does: sending that again is harmless
-        has = int(last) + 1 if int(last) else 0
-        return _location(answer) or location, min(has, self._blob.size)
+        # 0-0 is an upload with one byte, and one with none
+        if answer.status not in (200, 202, 204) or first != "0" or not last.isdecimal() or last == "0":
+            raise _LostError(error)
+        return _location(answer) or location, min(int(last) + 1, self._blob.size)
 
     def _finish(self, location: str, offset: int) -> None:
         joint = "&" if "?" in location else "?"
@@ -270,10 +273,13 @@ class _Upload:
             self._request("PUT", f"{location}{joint}digest={quote(self._blob.digest)}", headers=headers),
             body=(lambda: self._cursor.take(offset, self._blob.size)) if offset < self._blob.size else b"",
         )
-        answer = self._session.send(request, self._scope)
+        try:
+            answer = self._session.send(request, self._scope)
+        except RegistryError as error:
+            raise _LostError(error) from error
         if answer.status not in (200, 201, 202, 204):
             # 400 is a blob with another digest: sending it again doesn't help
-            raise _LostError(answer) if answer.status in BUSY | {404, 416} else answer.error()
+            raise _lost(answer) if answer.status in BUSY | {404, 416} else answer.error()
 
     def _request(
         self, method: str, url: str, *, headers: dict[str, str] | None = None, retry: bool = False

@@ -633,7 +633,7 @@ class TestPause:
 
 
 class TestOutput:
-    async def test_lines_are_logged_with_worker_stream_and_call(self, box, call):
+    async def test_lines_are_logged_with_worker_stream_and_call(self, box, call, until):
         worker = await box.worker(
             "import sys, logging\n"
             "print('at start')\n"
@@ -642,6 +642,7 @@ class TestOutput:
             "    sys.stdout.buffer.write(b'\\xff\\n') if hasattr(sys.stdout, 'buffer') else None\n"
         )
         await call(worker, X_Amzn_Requestid="abc-4")
+        await until(lambda: any(line["line"].startswith("REPORT") for line in box.log(worker)), 1)
         lines = box.log(worker)
         assert {line["worker"] for line in lines} == {worker.identity.worker_id}
         seen = {(line["stream"], line["request_id"], line["line"]) for line in lines}

@@ -20,7 +20,7 @@ from esb_agent.drivers.process import launch, leftovers, watch
 from esb_agent.drivers.process.images import ImageStore
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.client import KeeperClient
-from esb_agent.drivers.process.logs import LogFiles, Ship
+from esb_agent.drivers.process.logs import LogFiles, Ship, on_the_loop
 from esb_agent.drivers.process.payloads import crashed, destroyed
 from esb_agent.drivers.process.state_dir import StateDirectory, boot_id
 from esb_agent.drivers.process.worker import Paths, ProcessWorker
@@ -67,7 +67,9 @@ class ProcessDriver:
         self._state = StateDirectory(config.state_dir)
         self._sockets = SocketDirectory(config.state_dir)
         self._images = ImageStore(config.layout, self._state.rootfs)
-        self._logs = LogFiles(self._state.logs, config.log_max_bytes, config.log_backups, ship)
+        self._logs = LogFiles(
+            self._state.logs, config.log_max_bytes, config.log_backups, ship, later=on_the_loop
+        )
         self._keeper = KeeperClient(config.python, self._on_exit, self._on_keeper_lost)
         self._interpreter: launch.Interpreter | None = None
         # By worker id: all there are. By run: those whose process the keeper may still speak of.

@@ -1,6 +1,5 @@
 """What the gateway POSTs to a worker's address, turned into a call for the worker's runtime."""
 
-import base64
 import binascii
 import json
 import re
@@ -19,6 +18,7 @@ PATH = b"/2015-03-31/functions/function/invocations"
 # memory.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_DEADLINE_DIGITS = 16
+PRINTABLE = re.compile(rb"[ -~]+")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -113,7 +113,10 @@ def json_line(headers: Mapping[bytes, bytes], name: bytes, runtime_name: bytes) 
     if not value:
         return []
     try:
-        text = json.dumps(json.loads(base64.b64decode(value, validate=True)))
+        text = binascii.a2b_base64(value, strict_mode=True)
+        found = json.loads(text)
+        if not PRINTABLE.fullmatch(text):
+            text = json.dumps(found).encode()
     except (binascii.Error, ValueError, RecursionError) as error:
         raise BadCallError(f"{name.decode()}: expected base64 of JSON") from error
-    return [b"%b: %b\r\n" % (runtime_name, text.encode())]
+    return [b"%b: %b\r\n" % (runtime_name, text)]

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,39 +16,90 @@ MAX_LINE_BYTES = 64 * 1024
 # What is read at the end of a call to have all that it printed: a pipe holds no more.
 MAX_DRAIN_BYTES = 64 * 1024
 
+# A write to a file costs more than a call's lines do. Whoever follows a log sees them this much later.
+GATHER_SECONDS = 0.05
+GATHER_BYTES = 64 * 1024
+
 Ship = Callable[[str, bytes], None]
+Later = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
 class LogFile:
     """Appends lines; over `max_bytes` the file becomes `.1`, that `.2`, and so on up to `backups`.
 
-    `ship` gets the same lines.
+    With `later` (seconds, then what to do), what follows a write within `GATHER_SECONDS` is gathered and
+    written together; an agent that is killed loses that much. `ship` gets the same lines.
     """
 
     def __init__(
-        self, path: Path, max_bytes: int, backups: int, ship: Callable[[bytes], None] | None = None
+        self,
+        path: Path,
+        max_bytes: int,
+        backups: int,
+        ship: Callable[[bytes], None] | None = None,
+        later: Later | None = None,
     ) -> None:
         self._ship = ship
+        self._later = later
         self._path = path
         self._max_bytes = max_bytes
         self._backups = backups
         self._file: BinaryIO | None = None
         self._size = 0
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        # While it runs, lines are gathered; it stops when there were none.
+        self._timer: asyncio.TimerHandle | None = None
 
     def write(self, data: bytes) -> None:
         """Append whole lines. A full disk loses them: a function's output is not worth the function."""
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if not self._timer or self._gathered_bytes >= GATHER_BYTES:
+            self.flush()
+            if self._later and not self._timer:
+                self._timer = self._later(GATHER_SECONDS, self._on_timer)
+
+    def flush(self) -> None:
+        """Write what is gathered."""
+        gathered, self._gathered = self._gathered, []
+        self._gathered_bytes = 0
+        if not gathered:
+            return
         if self._ship:
-            self._ship(data)
-        if self._file and self._size + len(data) > self._max_bytes:
-            self._rotate()
+            self._ship(b"".join(gathered))
+        for data in self._fitting(gathered):
+            with suppress(OSError):
+                self._size += self._open().write(data)
+
+    def _on_timer(self) -> None:
+        self._timer = self._later(GATHER_SECONDS, self._on_timer) if self._later and self._gathered else None
+        self.flush()
+
+    def _open(self) -> BinaryIO:
+        if not self._file:
+            self._file = self._path.open("ab", buffering=0)
+            self._size = self._path.stat().st_size
+        return self._file
+
+    def _fitting(self, gathered: list[bytes]) -> Iterator[bytes]:
+        """As much as fits into the file at a time; it is turned over in between."""
         with suppress(OSError):
-            if not self._file:
-                self._file = self._path.open("ab", buffering=0)
-                self._size = self._path.stat().st_size
-            self._size += self._file.write(data)
+            self._open()
+        fitting: list[bytes] = []
+        size = self._size
+        for data in gathered:
+            if size and size + len(data) > self._max_bytes:
+                yield b"".join(fitting)
+                self._rotate()
+                fitting, size = [], 0
+            fitting.append(data)
+            size += len(data)
+        yield b"".join(fitting)
 
     def _rotate(self) -> None:
-        self.close()
+        self._close_file()
+        self._size = 0
         backups = [self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._backups)]
         names = [self._path, *backups]
         with suppress(OSError):
@@ -58,17 +109,37 @@ class LogFile:
                     newer.replace(older)
 
     def close(self) -> None:
-        """Close the file; a later write opens it again."""
+        """Write what is gathered and close the file; a later write opens it again."""
+        self.flush()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file:
             self._file.close()
             self._file = None
 
 
+def on_the_loop(seconds: float, work: Callable[[], None]) -> asyncio.TimerHandle:
+    """`Later` of the running event loop."""
+    return asyncio.get_running_loop().call_later(seconds, work)
+
+
 class LogFiles:
     """One file a function, shared by its workers; `ship` gets every function's name and lines."""
 
-    def __init__(self, directory: Path, max_bytes: int, backups: int, ship: Ship | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        backups: int,
+        ship: Ship | None = None,
+        later: Later | None = None,
+    ) -> None:
         self._ship = ship
+        self._later = later
         self._directory = directory
         self._max_bytes = max_bytes
         self._backups = backups
@@ -79,7 +150,7 @@ class LogFiles:
         if function not in self._files:
             path = self._directory / f"{function}.log"
             ship = partial(self._ship, function) if self._ship else None
-            self._files[function] = LogFile(path, self._max_bytes, self._backups, ship)
+            self._files[function] = LogFile(path, self._max_bytes, self._backups, ship, self._later)
         return self._files[function]
 
     def release(self, function: str) -> None:
@@ -89,7 +160,7 @@ class LogFiles:
             file.close()
 
     def close(self) -> None:
-        """Close all."""
+        """Write what is gathered, and close all."""
         for function in list(self._files):
             self.release(function)
 
@@ -99,13 +170,9 @@ class Capture:
 
     def __init__(self, write: Callable[[list[bytes]], None]) -> None:
         self._write = write
-        self._rest = b""
+        # A line that has begun, and whose end was not read yet.
+        self.unfinished = b""
         self.fd = -1
-
-    @property
-    def unfinished(self) -> bool:
-        """A line has begun, and its end was not read yet."""
-        return bool(self._rest)
 
     def open(self) -> int:
         """Start reading. Returns the descriptor to write to, the caller's to close."""
@@ -122,10 +189,10 @@ class Capture:
         if not data:
             self.close()
             return 0
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        while len(self._rest) >= MAX_LINE_BYTES:
-            lines.append(self._rest[:MAX_LINE_BYTES])
-            self._rest = self._rest[MAX_LINE_BYTES:]
+        *lines, self.unfinished = (self.unfinished + data).split(b"\n")
+        while len(self.unfinished) >= MAX_LINE_BYTES:
+            lines.append(self.unfinished[:MAX_LINE_BYTES])
+            self.unfinished = self.unfinished[MAX_LINE_BYTES:]
         if lines:
             self._write(lines)
         return len(data)
@@ -146,24 +213,26 @@ class Capture:
             self._flush()
 
     def _flush(self) -> None:
-        if self._rest:
-            self._write([self._rest])
-            self._rest = b""
+        if self.unfinished:
+            self._write([self.unfinished])
+            self.unfinished = b""
 
 
 class Captures:
     """One worker's stdout and stderr; `write` gets the stream's name and its lines."""
 
     def __init__(self, write: Callable[[str, list[bytes]], None]) -> None:
-        self._both = [Capture(partial(write, stream)) for stream in ("stdout", "stderr")]
+        self._stdout, self._stderr = self._both = (
+            Capture(partial(write, "stdout")),
+            Capture(partial(write, "stderr")),
+        )
         self._ready = select.poll()
 
     def open(self) -> tuple[int, int]:
         """Start reading. Returns the descriptors to write to, the caller's to close."""
-        stdout, stderr = self._both
-        writer = stdout.open()
+        writer = self._stdout.open()
         try:
-            writers = writer, stderr.open()
+            writers = writer, self._stderr.open()
         except OSError:
             os.close(writer)
             raise
@@ -173,7 +242,7 @@ class Captures:
 
     def drain(self) -> None:
         """See `Capture.drain`. One look tells that there is nothing, as after most calls."""
-        if self._ready.poll(0) or any(capture.unfinished for capture in self._both):
+        if self._ready.poll(0) or self._stdout.unfinished or self._stderr.unfinished:
             for capture in self._both:
                 capture.drain()
 

@@ -245,6 +245,7 @@ class ProcessWorker:
         self._fail_start(self._start_error(ending))
         self._captures.drain()
         self._captures.close()
+        self._log.flush()
         if not self.exited.is_set() and (known := self.exchange.ending):
             self._tally.ended[self.spec.name, known.cause] += 1
         self.exited.set()
