@@ -12,6 +12,7 @@ def test_a_response_says_its_length_and_what_the_server_says():
     plain = encoded(Response(200, [(b"a", b"b")], b"xyz"))
     assert plain == b"HTTP/1.1 200 OK\r\ndate: now\r\na: b\r\ncontent-length: 3\r\n\r\nxyz"
     assert encoded(Response(299, [])).startswith(b"HTTP/1.1 299 \r\n")
+    assert encoded(Response(600, [])).startswith(b"HTTP/1.1 600 \r\n")
 
 
 def test_a_head_request_gets_no_body_and_the_length_all_the_same():

@@ -34,7 +34,7 @@ def encode_response(
         close: the connection ends here.
     """
     status, body = response.status, response.body
-    parts = [_STATUS_LINES[status], date_line]
+    parts = [_STATUS_LINES.get(status) or _status_line(status), date_line]
     for name, value in response.headers:
         parts += (name, b": ", value, b"\r\n")
     if status in BODILESS:

@@ -35,6 +35,9 @@ class ApiRequest:
         Raises:
             PayloadTooLargeError: it is longer than `limit` bytes, which `what` is sent with may not be.
         """
+        whole = self.http.whole()
+        if whole is not None and len(whole) <= limit:
+            return whole
         try:
             return await self.http.body(limit)
         except PayloadTooLargeError as error:
