@@ -27,6 +27,7 @@ _PORTS = range(18000, 19000)
 # Contract §13: what the runtime pulls from, and what this host pushes to. Here they are one.
 _REGISTRY_NAMES = ("CONTAINER_REGISTRY", "HOST_REGISTRY_ADDR")
 _STORES = {"s3": 8333, "dynamodb": 8000}
+_PROJECT, _BRAND = "com.docker.compose.project", "io.esb.brand"
 _KIND = {"container": ("ps", "--all"), "network": ("network", "ls"), "volume": ("volume", "ls")}
 
 
@@ -98,10 +99,13 @@ class DockerBox:
         }
 
     async def down(self) -> None:
-        """Remove containers, then networks and volumes that have the mark, and the directory."""
-        containers = await self._marked("container")
-        if containers:
-            await self._docker("rm", "--force", "--volumes", *containers)
+        """Remove containers, then networks and volumes that have the mark, and the directory.
+
+        Services first, and workers until there are none: the agent may be starting one.
+        """
+        for label in (_PROJECT, _BRAND, _BRAND):
+            if found := await self._labelled("container", label):
+                await self._docker("rm", "--force", "--volumes", *found)
         for kind in ("network", "volume"):
             if found := await self._marked(kind):
                 await self._docker(kind, "rm", *found)
@@ -151,8 +155,14 @@ class DockerBox:
         if not reference.startswith(prefix):
             return
         context = self._work.root / "e2e/fixtures/images" / reference.removeprefix(prefix).partition(":")[0]
-        words = ("buildx", "build", "--quiet", "--provenance", "false", "--push", "--tag", reference, context)
-        await self._commands.run("docker", *words, seconds=_BUILD_SECONDS)
+        others = self._profile.image_overrides.items()
+        contexts = (f"{name}=docker-image://{it}" for name, it in others if not it.startswith(prefix))
+        await self._commands.run(
+            *("docker", "buildx", "build", "--quiet", "--provenance", "false", "--push", "--tag", reference),
+            *(word for one in contexts for word in ("--build-context", one)),
+            context,
+            seconds=_BUILD_SECONDS,
+        )
 
     async def _served(self, generation: str) -> None:
         """Wait until the gateway is at this generation."""
@@ -168,12 +178,13 @@ class DockerBox:
 
     async def _marked(self, kind: str) -> list[str]:
         """Names of containers, networks or volumes that have the mark."""
-        template = {"container": "{{.Names}}"}.get(kind, "{{.Name}}")
-        found: set[str] = set()
-        for label in ("com.docker.compose.project", "io.esb.brand"):
-            words = (*_KIND[kind], "--filter", f"label={label}={self._work.mark}", "--format", template)
-            found.update((await self._ask(*words)).split())
+        found = {name for label in (_PROJECT, _BRAND) for name in await self._labelled(kind, label)}
         return sorted(found)
+
+    async def _labelled(self, kind: str, label: str) -> list[str]:
+        template = "{{.Names}}" if kind == "container" else "{{.Name}}"
+        words = (*_KIND[kind], "--filter", f"label={label}={self._work.mark}", "--format", template)
+        return (await self._ask(*words)).split()
 
     async def _compose(self, *words: str, seconds: float = _SECONDS) -> None:
         await self._commands.run("docker", *self._compose_words(), *words, seconds=seconds)

@@ -35,7 +35,7 @@ generate() { # profile, mode, templates
 
 log=$(mktemp)
 generate e2e-process process "${templates[@]}"
-generate e2e-docker docker "${templates[@]}"
+generate e2e-docker docker "${templates[@]}" template.image.yaml
 rm -f "$log"
 
 [ -n "$check" ] || exit 0

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 from esb_cli.function_files import FunctionFiles
-from esb_cli.spec_model import Inline, LayerSpec, RouteSpec, Where
+from esb_cli.spec_model import ImageSource, Inline, LayerSpec, RouteSpec, Where
 
 
 @pytest.fixture
@@ -78,6 +78,25 @@ def test_a_requirements_file_that_asks_for_nothing_makes_no_layer(build, functio
 def test_inline_code_becomes_its_file(build, function):
     built, _ = build(function(code=Inline("def handler(e, c): ...", "index.py"), handler="index.handler"))
     assert built.files["functions/hello/src/index.py"].read() == b"def handler(e, c): ..."
+
+
+def test_an_image_gets_the_hooks_and_what_the_template_replaces(build, function):
+    image = ImageSource("host/greeter:1", ("app.run",), ("/entry", "--on"), "/work")
+    built, functions = build(evolve(function(), code=image, runtime="", handler=""), "registry:5010/")
+    assert list(built.files) == ["functions/hello/Dockerfile"]
+    assert dockerfile(built).splitlines() == [
+        "FROM host/greeter:1",
+        'LABEL io.esb.function="hello"',
+        "COPY runtime-base/runtime-hooks/python/sitecustomize/site-packages/ /opt/esb/python/",
+        "COPY runtime-base/runtime-hooks/python/trace-bridge/layer/ /opt/esb/python/",
+        'ENV PYTHONPATH="/opt/esb/python${PYTHONPATH:+:$PYTHONPATH}" AWS_LAMBDA_LOG_FORMAT=JSON',
+        "WORKDIR /work",
+        'ENTRYPOINT ["/entry", "--on"]',
+        'CMD ["app.run"]',
+    ]
+    other, _ = build(evolve(function(), code=evolve(image, uri="host/greeter:2")))
+    assert built.tag != other.tag
+    assert functions.problems == []
 
 
 def test_a_registry_stands_in_the_dockerfile_and_not_in_the_tag(build, function):

@@ -220,6 +220,21 @@ def test_what_a_box_does_not_have_is_a_warning_and_strictly_an_error(project, tr
     assert files(project / "artifact") == before
 
 
+def test_a_container_image_is_a_function_where_there_is_an_engine(project, tree, installs):
+    image = "  Image:\n    Type: AWS::Serverless::Function\n"
+    image += "    Properties: {PackageType: Image, ImageUri: 'host/greeter:1'}\n"
+    tree({"template.yaml": HELLO + image}, "project")
+    made = request(project)
+    result = generate(evolve(made, target=evolve(made.target, mode=Mode.DOCKER)), installs)
+    assert (result.warnings, [entry.functions for entry in result.entries]) == ((), [2])
+    result = generate(evolve(made, target=evolve(made.target, mode=Mode.PROCESS)), installs)
+    (warning,) = result.warnings
+    assert "Image (PackageType: Image): the function is left out" in warning
+    assert [entry.functions for entry in result.entries] == [1]
+    with pytest.raises(StrictError):
+        generate(request(project, strict=True), installs)
+
+
 def test_the_problems_of_all_templates_come_together_and_nothing_is_written(project, tree, installs):
     tree({"template.yaml": HELLO.replace("src/", "nowhere/"), "other.yaml": "Resources: ["}, "project")
     templates = (project / "template.yaml", project / "other.yaml", project / "missing.yaml")

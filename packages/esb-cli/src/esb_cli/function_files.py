@@ -18,14 +18,17 @@ from artifact_contract.errors import Place, Problem
 from artifact_contract.tree import digest_file
 from attrs import field, frozen
 
-from esb_cli.images import base_image, dockerfile, function_tag
+from esb_cli.images import base_image, dockerfile, function_tag, image_dockerfile
 from esb_cli.requirements import has_requirements
-from esb_cli.runtime_files import DOCKERFILE_TEMPLATE, PYTHON_HOOKS, runtime_base_files
-from esb_cli.spec_model import FunctionSpec, Inline, LayerSpec, LocalDir, Where
+from esb_cli.runtime_files import DOCKERFILE_TEMPLATE, PYTHON_HOOKS, RUNTIME_BASE, runtime_base_files
+from esb_cli.spec_model import FunctionSpec, ImageSource, Inline, LayerSpec, LocalDir, Where
 from esb_cli.staging import Collected, Exclusions, StagedFile, collect, every_file
 
 __all__ = ["Built", "FunctionFiles", "Installs"]
 
+# Which of the Python hooks' files go into an image, and where; the base's own Dockerfile says the same.
+HOOK_FILES = ("sitecustomize/site-packages", "trace-bridge/layer")
+HOOKS_IN_IMAGE = "/opt/esb/python/"
 REQUIREMENTS_LAYER = "python-requirements"
 PYTHON = re.compile(r"python(3\.\d+)")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,140}")  # of a function or a layer, as Lambda has it
@@ -68,8 +71,10 @@ class FunctionFiles:
             WorldError: Requirements can't be fetched.
             OSError: Code can't be read.
         """
-        python = PYTHON.fullmatch(spec.runtime)
         self._check(spec)
+        if isinstance(spec.code, ImageSource):
+            return self._image(spec, spec.code)
+        python = PYTHON.fullmatch(spec.runtime)
         if not python:
             self._problem(spec.where, f"{spec.logical_id}.Runtime", "a Python runtime", repr(spec.runtime))
         if self.problems or not python:
@@ -83,6 +88,20 @@ class FunctionFiles:
                 files |= {f"{root}/{source}/{path}": staged for path, staged in found.items()}
         text, tag = self._dockerfile(spec, python[1], copies, files)
         return Built({**files, f"{root}/Dockerfile": StagedFile(text.encode())}, tag)
+
+    def _image(self, spec: FunctionSpec, image: ImageSource) -> Built:
+        """A Dockerfile that puts the hooks, which the artifact has anyway, on the given image."""
+        places = [f"{RUNTIME_BASE}/{PYTHON_HOOKS}{part}/" for part in HOOK_FILES]
+        hooks = {path: it for path, it in runtime_base_files().items() if path.startswith(PYTHON_HOOKS)}
+        copied = {f"{RUNTIME_BASE}/{path}": (self._digest(it), it.executable) for path, it in hooks.items()}
+        text = image_dockerfile(
+            image,
+            labels={"io.esb.function": spec.name},
+            hooks=[(place, HOOKS_IN_IMAGE) for place in places],
+        )
+        digests = {path: it for path, it in copied.items() if path.startswith(tuple(places))}
+        tag = function_tag(text, spec.architectures[0], digests)
+        return Built({f"functions/{spec.name}/Dockerfile": StagedFile(text.encode())}, tag)
 
     def _check(self, spec: FunctionSpec) -> None:
         where, owner = spec.where, spec.logical_id
@@ -111,6 +130,8 @@ class FunctionFiles:
     def _code(self, spec: FunctionSpec) -> dict[str, StagedFile]:
         if isinstance(spec.code, Inline):
             return {spec.code.filename: StagedFile(spec.code.text.encode())}
+        if isinstance(spec.code, ImageSource):
+            return {}
         return self._directory(spec.code, spec.where, f"{spec.logical_id}.CodeUri", spec.runtime)
 
     def _layer(self, layer: LayerSpec, spec: FunctionSpec, python: str) -> dict[str, StagedFile]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from artifact_contract.errors import FieldError, Problem
 from artifact_contract.ids import EntryId, canonical_ref, slug
-from artifact_contract.models import Manifest, SourceTemplate
-from attrs import frozen
+from artifact_contract.models import Manifest, Mode, SourceTemplate
+from attrs import evolve, frozen
 
 from esb_cli.errors import StrictError, TemplateError, UsageError
 from esb_cli.function_files import Installs
@@ -22,7 +22,7 @@ from esb_cli.manifest import make_entry, make_manifest
 from esb_cli.project import PROJECT_FILE
 from esb_cli.publish import Output, Staged, publish
 from esb_cli.render import RenderedArtifact, Target, render
-from esb_cli.sources import Source, defined_twice, read_sources, relative_name
+from esb_cli.sources import Source, defined_twice, read_sources, relative_name, without_images
 
 __all__ = ["GenerateRequest", "GenerateResult", "GeneratedEntry", "generate"]
 
@@ -81,6 +81,8 @@ def generate(request: GenerateRequest, installer: Installs) -> GenerateResult:
         env=request.target.env,
         parameters=request.parameters,
     )
+    if request.target.mode is Mode.PROCESS:
+        sources = [evolve(source, spec=without_images(source.spec)) for source in sources]
     findings = tuple(str(finding) for source in sources for finding in source.spec.findings)
     if request.strict and findings:
         raise StrictError("\n".join(findings))

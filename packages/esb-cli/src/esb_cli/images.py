@@ -15,7 +15,17 @@ from string import Template
 
 from artifact_contract.digests import Sha256, directory_digest, file_digest
 
-__all__ = ["BASE_NAME", "base_image", "dockerfile", "function_tag", "image_names", "registry_prefix"]
+from esb_cli.spec_model import ImageSource
+
+__all__ = [
+    "BASE_NAME",
+    "base_image",
+    "dockerfile",
+    "function_tag",
+    "image_dockerfile",
+    "image_names",
+    "registry_prefix",
+]
 
 BASE_NAME = "esb-lambda-base"
 TAG_DIGITS = 12
@@ -78,10 +88,40 @@ def dockerfile(
     """
     return Template(template).substitute(
         base=base,
-        labels=" ".join(f"{key}={json.dumps(value)}" for key, value in labels.items()),
+        labels=_labels(labels),
         copies="".join(f"COPY {source} {target}\n" for source, target in copies),
         command=json.dumps([command]),
     )
+
+
+def image_dockerfile(
+    image: ImageSource, *, labels: Mapping[str, str], hooks: Iterable[tuple[str, str]]
+) -> str:
+    """Return the Dockerfile of a function that is an image: FROM it, the hooks, what the template says.
+
+    Args:
+        image: The image.
+        labels: The labels it gets.
+        hooks: From where in the artifact to where in the image.
+    """
+    lines = [
+        f"FROM {image.uri}",
+        f"LABEL {_labels(labels)}",
+        *(f"COPY {source} {target}" for source, target in hooks),
+        # A Python image may have a path of its own.
+        'ENV PYTHONPATH="/opt/esb/python${PYTHONPATH:+:$PYTHONPATH}" AWS_LAMBDA_LOG_FORMAT=JSON',
+    ]
+    if image.working_directory:
+        lines.append(f"WORKDIR {image.working_directory}")
+    if image.entry_point:
+        lines.append(f"ENTRYPOINT {json.dumps(image.entry_point)}")
+    if image.command:
+        lines.append(f"CMD {json.dumps(image.command)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={json.dumps(value)}" for key, value in labels.items())
 
 
 def _segment(text: str) -> str:

@@ -25,7 +25,8 @@ from artifact_contract.tree import digest_file, digest_tree, walk_files
 from attrs import evolve, frozen
 
 from esb_cli.errors import UsageError, WorldError
-from esb_cli.render import CONFIG_DIR, RUNTIME_BASE, RenderedArtifact
+from esb_cli.render import CONFIG_DIR, RenderedArtifact
+from esb_cli.runtime_files import RUNTIME_BASE
 from esb_cli.staging import StagedFile
 from esb_cli.swap import TEMPORARY, locked, put, take_back, workspace
 

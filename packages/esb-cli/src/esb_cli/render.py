@@ -17,14 +17,13 @@ from esb_cli.config import config_files
 from esb_cli.errors import TemplateError
 from esb_cli.function_files import FunctionFiles, Installs
 from esb_cli.images import image_names, registry_prefix
-from esb_cli.runtime_files import runtime_base_files
+from esb_cli.runtime_files import RUNTIME_BASE, runtime_base_files
 from esb_cli.spec_model import DeploySpec
 from esb_cli.staging import StagedFile
 
-__all__ = ["CONFIG_DIR", "RUNTIME_BASE", "RenderedArtifact", "Target", "render"]
+__all__ = ["CONFIG_DIR", "RenderedArtifact", "Target", "render"]
 
 CONFIG_DIR = "runtime-config"
-RUNTIME_BASE = "runtime-base"
 
 
 @frozen

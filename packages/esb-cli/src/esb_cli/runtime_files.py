@@ -5,9 +5,10 @@ from pathlib import Path
 
 from esb_cli.staging import StagedFile, every_file
 
-__all__ = ["DOCKERFILE_TEMPLATE", "PYTHON_HOOKS", "runtime_base_files"]
+__all__ = ["DOCKERFILE_TEMPLATE", "PYTHON_HOOKS", "RUNTIME_BASE", "runtime_base_files"]
 
 FOLDER = Path(__file__).parent / "runtime_base"
+RUNTIME_BASE = "runtime-base"  # of an artifact root
 PYTHON_HOOKS = "runtime-hooks/python/"
 DOCKERFILE_TEMPLATE = "runtime-templates/python/templates/dockerfile.tmpl"
 

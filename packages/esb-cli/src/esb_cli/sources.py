@@ -9,16 +9,16 @@ from artifact_contract.digests import file_digest
 from artifact_contract.errors import FieldError, Place, Problem
 from artifact_contract.ids import canonical_ref
 from artifact_contract.models import SourceTemplate, Text, parse_secret_name
-from attrs import frozen
+from attrs import evolve, frozen
 
 from esb_cli.errors import TemplateError, UsageError
 from esb_cli.sam.load import load_template
 from esb_cli.sam.report import Report
 from esb_cli.sam.template import read_template
 from esb_cli.spec import build_spec
-from esb_cli.spec_model import DeploySpec
+from esb_cli.spec_model import DeploySpec, Finding, ImageSource
 
-__all__ = ["Source", "defined_twice", "read_sources", "relative_name"]
+__all__ = ["Source", "defined_twice", "read_sources", "relative_name", "without_images"]
 
 
 @frozen
@@ -76,6 +76,17 @@ def _unusable_secrets(name: str, spec: DeploySpec) -> Iterator[Problem]:
 def relative_name(path: Path, root: Path) -> str:
     """Return the path from `root`, with `/` between its segments."""
     return Path(os.path.relpath(path, root)).as_posix()
+
+
+def without_images(spec: DeploySpec) -> DeploySpec:
+    """Leave out functions that are container images, as a box without an engine can't run them."""
+    images = [function for function in spec.functions if isinstance(function.code, ImageSource)]
+    lost = "the function is left out: there are no container images in mode process"
+    findings = [
+        Finding(it.logical_id, "PackageType: Image", it.where.file, it.where.line, lost) for it in images
+    ]
+    kept = tuple(function for function in spec.functions if function not in images)
+    return evolve(spec, functions=kept, findings=(*spec.findings, *findings)) if images else spec
 
 
 def _meant_for_each(templates: Sequence[Path], parameters: Mapping[str, str]) -> list[Mapping[str, str]]:

@@ -19,6 +19,7 @@ __all__ = [
     "DeploySpec",
     "Finding",
     "FunctionSpec",
+    "ImageSource",
     "Inline",
     "LayerSpec",
     "LocalDir",
@@ -55,7 +56,17 @@ class Inline:
     filename: str
 
 
-CodeSource = LocalDir | Inline
+@frozen
+class ImageSource:
+    """Code that is a container image, with its reference; what else is given replaces what the image says."""
+
+    uri: str
+    command: tuple[str, ...] = ()
+    entry_point: tuple[str, ...] = ()
+    working_directory: str = ""
+
+
+CodeSource = LocalDir | Inline | ImageSource
 
 
 @frozen
@@ -115,7 +126,8 @@ class FunctionSpec:
     """One function. `timeout` is in seconds, `memory_size` in MB.
 
     `environment` values may hold `${NAME}` where a NoEcho parameter stands (contract §8, §9).
-    `requirements` is the requirements.txt beside the code, when there is one.
+    `requirements` is the requirements.txt beside the code, when there is one. Where the code is an image,
+    `runtime` and `handler` are empty: the image knows.
     """
 
     logical_id: str

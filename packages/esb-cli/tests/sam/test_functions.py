@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from esb_cli.spec_model import Inline, LocalDir, Where
+from esb_cli.spec_model import ImageSource, Inline, LocalDir, Where
 
 HEAD = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n"
 
@@ -96,15 +96,45 @@ def test_a_plain_lambda_function_may_have_its_code_in_the_template_or_a_director
         (["CodeUri: build/app.zip"], "the function is left out: its code is an archive, build/app.zip"),
         (
             ["PackageType: Image"],
-            "the function is left out: container images aren't supported in this version",
+            "the function is left out: it has no ImageUri; build and push its image first",
         ),
-        (["ImageUri: x"], "the function is left out: container images aren't supported in this version"),
     ],
 )
 def test_a_function_whose_code_is_elsewhere_is_left_out(build, properties, lost):
     spec = build(function(*properties))
     assert spec.functions == ()
     assert [it.lost for it in spec.findings] == [lost]
+
+
+def test_a_function_may_be_a_container_image(build):
+    config = "ImageConfig: {Command: [app.run], EntryPoint: [/entry, --on], WorkingDirectory: /work}"
+    image = "ImageUri: !Sub '${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/greeter:1'"
+    spec = build(function("PackageType: Image", image, config, "Timeout: 7"))
+    (found,) = spec.functions
+    uri = "000000000000.dkr.ecr.us-east-1.amazonaws.com/greeter:1"
+    assert found.code == ImageSource(uri, ("app.run",), ("/entry", "--on"), "/work")
+    assert (found.runtime, found.handler, found.timeout, found.layers) == ("", "", 7, ())
+    assert spec.findings == ()
+
+
+def test_a_plain_lambda_function_may_be_a_container_image(build):
+    head = HEAD.replace("Serverless", "Lambda")
+    spec = build(function("PackageType: Image", "Code: {ImageUri: 'host:1/a/b@sha256:0'}", head=head))
+    assert [found.code for found in spec.functions] == [ImageSource("host:1/a/b@sha256:0")]
+    assert spec.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("properties", "field"),
+    [
+        (["ImageUri: 'a b'"], "ImageUri"),
+        (["ImageUri: a", "ImageConfig: {Command: app.run}"], "Command"),
+        (["ImageUri: a", "ImageConfig: {EntryPoint: [{a: b}]}"], "EntryPoint"),
+        (["ImageUri: a", 'ImageConfig: {WorkingDirectory: "/a\\nRUN b"}'], "WorkingDirectory"),
+    ],
+)
+def test_a_container_image_that_is_wrong_is_refused(problems, properties, field):
+    assert any(field in problem for problem in problems(function("PackageType: Image", *properties)))
 
 
 def test_a_plain_lambda_function_with_code_in_s3_is_left_out(build):

@@ -4,16 +4,17 @@ import re
 from pathlib import Path
 
 from artifact_contract.nodes import quote
-from attrs import frozen
+from attrs import evolve, frozen
 
 from esb_cli.sam.properties import Properties, of_fields
 from esb_cli.sam.template import Resource
-from esb_cli.sam.values import Fields, Text
-from esb_cli.spec_model import CodeSource, Inline, LocalDir
+from esb_cli.sam.values import Fields, Text, describe
+from esb_cli.spec_model import CodeSource, ImageSource, Inline, LocalDir
 
-__all__ = ["Site", "build_settings", "function_code", "is_archive", "requirements_in"]
+__all__ = ["Site", "build_settings", "function_code", "image_code", "is_archive", "requirements_in"]
 
 _ARCHIVES = (".zip", ".jar", ".war")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*\Z")
 _MODULE = re.compile(r"[A-Za-z_]\w*([./][A-Za-z_]\w*)*\Z")
 
 
@@ -62,6 +63,42 @@ def function_code(props: Properties, resource: Resource, handler: str, site: Sit
     if inline is not None and props.value("CodeUri") is not None:
         props.wrong("InlineCode", "either InlineCode or CodeUri", "both", "Globals counts too")
     return _inline(props, inline, handler) if inline is not None else _directory(props, "CodeUri", site)
+
+
+def image_code(props: Properties) -> ImageSource | None:
+    """The image that is a function; None when it is left out or wrong, which is reported either way."""
+    props.skip("Runtime", "Handler", "Layers", "CodeUri", "InlineCode")
+    code = props.child("Code") if "Code" in props and "ImageUri" not in props else None
+    uri = (props if code is None else code).text("ImageUri")
+    if code is not None:
+        code.finish("Code")
+    config = props.child("ImageConfig")
+    found = ImageSource(uri.text if uri else "")
+    if config is not None:
+        directory = config.text("WorkingDirectory")
+        if directory is not None and not directory.text.isprintable():
+            config.wrong("WorkingDirectory", "a path in one line", quote(directory.text), at=directory)
+        found = evolve(
+            found,
+            command=_words(config, "Command"),
+            entry_point=_words(config, "EntryPoint"),
+            working_directory=directory.text if directory else "",
+        )
+        config.finish("ImageConfig")
+    if uri is None:
+        props.lose("the function is left out: it has no ImageUri; build and push its image first")
+    elif not _REFERENCE.match(uri.text):
+        props.wrong("ImageUri", "an image's reference", quote(uri.text), at=uri)
+        return None
+    return found if uri else None
+
+
+def _words(config: Properties, name: str) -> tuple[str, ...]:
+    items = config.items(name)
+    texts = tuple(item.text for item in items if isinstance(item, Text))
+    if len(texts) < len(items):
+        config.wrong(name, "a list of texts", ", ".join(map(describe, items)))
+    return texts
 
 
 def _zip_file(code: Properties, handler: str) -> Inline | None:

@@ -1,12 +1,13 @@
 """What a function of a template is on a box."""
 
 import re
+from pathlib import Path
 
 from artifact_contract.nodes import quote
 from attrs import frozen
 
 from esb_cli.sam.apis import RouteBook
-from esb_cli.sam.code import Site, build_settings, function_code, requirements_in
+from esb_cli.sam.code import Site, build_settings, function_code, image_code, requirements_in
 from esb_cli.sam.environment import environment_of
 from esb_cli.sam.events import Events, read_events
 from esb_cli.sam.invoking import async_invoke_of, function_url_of
@@ -14,8 +15,8 @@ from esb_cli.sam.layers import Layers
 from esb_cli.sam.properties import Properties, is_nothing, of_resource
 from esb_cli.sam.resolve import Resolution
 from esb_cli.sam.template import Resource
-from esb_cli.sam.values import Text, describe
-from esb_cli.spec_model import FunctionSpec, LocalDir, Where
+from esb_cli.sam.values import Fields, Text, describe
+from esb_cli.spec_model import CodeSource, FunctionSpec, ImageSource, LocalDir, Where
 
 __all__ = ["FUNCTION_TYPES", "Reader"]
 
@@ -38,6 +39,9 @@ class Reader:
     def read(self, resource: Resource) -> FunctionSpec | None:
         """The function; None when it is left out or wrong, which is reported either way."""
         props = of_resource(resource, self.resolution)
+        if _is_image(resource, props):
+            code = image_code(props)
+            return self._with_code(resource, props, "", "", code) if code is not None else None
         runtime = self._runtime(props)
         if runtime is None:
             return None
@@ -47,13 +51,9 @@ class Reader:
         if not _HANDLER.match(handler.text):
             props.wrong("Handler", "module.function", quote(handler.text), at=handler)
             return None
-        return self._with_code(resource, props, runtime, handler.text)
+        return self._with_source(resource, props, runtime, handler.text)
 
     def _runtime(self, props: Properties) -> str | None:
-        package = props.text("PackageType")
-        if (package is not None and package.text == "Image") or props.value("ImageUri") is not None:
-            props.lose("the function is left out: container images aren't supported in this version")
-            return None
         runtime = props.required_text("Runtime", "a runtime such as python3.12")
         if runtime is None or _PYTHON.match(runtime.text):
             return None if runtime is None else runtime.text
@@ -62,7 +62,7 @@ class Reader:
         )
         return None
 
-    def _with_code(
+    def _with_source(
         self, resource: Resource, props: Properties, runtime: str, handler: str
     ) -> FunctionSpec | None:
         code = function_code(props, resource, handler, self.site)
@@ -70,6 +70,19 @@ class Reader:
         if method and not method.startswith("python"):
             props.lose(f"its build method {method}: the directory is taken as it is")
             builds = False
+        requirements = requirements_in(code.path) if builds and isinstance(code, LocalDir) else None
+        return self._with_code(resource, props, runtime, handler, code, requirements=requirements)
+
+    def _with_code(
+        self,
+        resource: Resource,
+        props: Properties,
+        runtime: str,
+        handler: str,
+        code: CodeSource | None,
+        *,
+        requirements: Path | None = None,
+    ) -> FunctionSpec | None:
         name = self._name(resource, props)
         sam = resource.type == FUNCTION_TYPES[0]
         events = read_events(props, self.book) if sam else Events()
@@ -81,8 +94,8 @@ class Reader:
             handler=handler,
             code=code or LocalDir(self.site.directory),
             where=Where(self.resolution.report.file, resource.line),
-            layers=self.layers.of_function(props),
-            requirements=requirements_in(code.path) if builds and isinstance(code, LocalDir) else None,
+            layers=() if isinstance(code, ImageSource) else self.layers.of_function(props),
+            requirements=requirements,
             environment=environment_of(props),
             timeout=_or(props.integer("Timeout", 1, 900, " seconds"), 3),
             memory_size=_or(props.integer("MemorySize", 128, 10240, " MB"), 128),
@@ -104,6 +117,14 @@ class Reader:
         if not _NAME.match(name.text):
             props.wrong("FunctionName", "1 to 64 letters, digits, - and _", quote(name.text))
         return name.text
+
+
+def _is_image(resource: Resource, props: Properties) -> bool:
+    package = props.text("PackageType")
+    if (package is not None and package.text == "Image") or props.value("ImageUri") is not None:
+        return True
+    code = props.value("Code") if resource.type == FUNCTION_TYPES[1] else None
+    return isinstance(code, Fields) and "ImageUri" in code.items
 
 
 def _description(props: Properties) -> str:
