@@ -44,7 +44,7 @@ lock: ## resolve again and export requirements.lock
 	    --no-annotate --no-header --format requirements-txt --output-file requirements.lock
 
 build: dev ## wheels and sdists of all members in dist/
-	rm -rf dist
+	rm -f dist/*.whl dist/*.tar.gz
 	for member in packages/* services/*; do $(UV) build --quiet --out-dir dist $$member || exit 1; done
 
 clean: ## remove what the targets made

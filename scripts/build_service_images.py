@@ -82,7 +82,7 @@ def main() -> int:
         build_wheelhouse.build(options.python)
         base = _base_id(options.base)
         images = SERVICES if options.services_only else SERVICES + STAND_INS
-        refs = [f"{options.registry}/{image.name}:{_tag(image, base, options.python)}" for image in images]
+        refs = [f"{options.registry}/{image.name}:{_tag(image, base)}" for image in images]
         with ThreadPoolExecutor(max_workers=2) as pool:
             pairs = zip(images, refs, strict=True)
             list(pool.map(lambda pair: _provide(pair[0], pair[1], options.base, options.push), pairs))
@@ -135,17 +135,14 @@ def _base_id(base: str) -> str:
     return found.strip()
 
 
-def _tag(image: Image, base: str, python: str) -> str:
+def _tag(image: Image, base: str) -> str:
     """A digest of everything that goes into the image."""
     digest = hashlib.sha256(f"{base}\n".encode())
     for file in (image.dockerfile, *image.files):
         digest.update((ROOT / file).read_bytes())
-    own, locked = build_wheelhouse.closure(image.installs, python)
-    for directory, names in (("members", own), ("locked", locked)):
-        wheels = build_wheelhouse.wheels(WHEELHOUSE / directory)
-        for name in sorted(names):
-            digest.update(f"{wheels[name].name}\n".encode())
-            digest.update(hashlib.sha256(wheels[name].read_bytes()).digest())
+    for wheel in sorted((WHEELHOUSE / image.installs).rglob("*.whl")):
+        digest.update(f"{wheel.name}\n".encode())
+        digest.update(hashlib.sha256(wheel.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
 

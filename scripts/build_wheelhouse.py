@@ -2,7 +2,8 @@
 
 dist/wheelhouse/members/         a wheel of every member, built from this checkout
 dist/wheelhouse/locked/          the wheels of what they need: versions and digests of requirements.lock
-dist/wheelhouse/<image>.txt      which of those one image installs
+dist/wheelhouse/<image>/         links to those that one image installs, members/ and locked/ again, so that
+                                 a build sees no change but its own
 dist/wheelhouse/inputs.json      what all of it was made from; nothing is done while that is unchanged
 
 Run it in the environment that `make dev` makes: what needs what is read from what is installed there.
@@ -13,6 +14,7 @@ Run it in the environment that `make dev` makes: what needs what is read from wh
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -32,12 +34,12 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELHOUSE = ROOT / "dist" / "wheelhouse"
-# The image's name, and what it installs.
+# The image's name, and what it installs. Of moto's server only what two stores need: the rest is large.
 IMAGES = {
-    "esb-gateway": "esb-gateway",
-    "esb-agent": "esb-agent",
-    "esb-provisioner": "esb-provisioner",
-    "moto": "moto[dynamodb,s3,server]",
+    "esb-gateway": ("esb-gateway",),
+    "esb-agent": ("esb-agent",),
+    "esb-provisioner": ("esb-provisioner",),
+    "moto": ("moto[dynamodb,s3]", "flask", "flask-cors"),
 }
 PYTHON = "3.11"
 # The newest C library a wheel may ask for: Debian 12's.
@@ -67,18 +69,33 @@ def main() -> int:
 def build(python: str = PYTHON, machine: str = "x86_64") -> bool:
     """Make what is missing in dist/wheelhouse and remove what is no longer wanted; return whether it was.
 
+    One at a time: who comes while another builds waits, and finds it done.
+
     Raises:
         WheelhouseError: a wheel could not be fetched or built.
     """
+    WHEELHOUSE.mkdir(parents=True, exist_ok=True)
+    with (WHEELHOUSE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(python, machine)
+
+
+def _build(python: str, machine: str) -> bool:
     stamp = WHEELHOUSE / "inputs.json"
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
     now = _inputs(python, machine)
     if before == now and _complete():
         return False
     stamp.unlink(missing_ok=True)
-    if before.get("locked") != now["locked"] or not list(WHEELHOUSE.glob("*.txt")):
-        _gather_locked(python, machine)
+    for leftover in WHEELHOUSE.glob("tmp*"):
+        shutil.rmtree(leftover)
+    closures = {image: closure(image, python) for image in IMAGES}
+    if before.get("locked") != now["locked"] or not (WHEELHOUSE / "locked").is_dir():
+        _gather_locked(set.union(*(locked for _, locked in closures.values())), python, machine)
     _build_members([name for name, digest in now.items() if name != "locked" and before.get(name) != digest])
+    for image, (own, locked) in closures.items():
+        _link(image, "members", own)
+        _link(image, "locked", locked)
     stamp.write_text(json.dumps(now, indent=1))
     return True
 
@@ -105,7 +122,7 @@ def closure(image: str, python: str = PYTHON) -> tuple[set[str], set[str]]:
     environment = _environment(python)
     found: set[str] = set()
     seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = [Requirement(IMAGES[image])]
+    waiting = [Requirement(text) for text in IMAGES[image]]
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
@@ -154,16 +171,24 @@ def _tree(directory: Path) -> str:
 
 
 def _complete() -> bool:
-    """Whether every wheel that the lists name is there."""
-    there = wheels(WHEELHOUSE / "locked")
+    """Whether nothing was taken away since."""
     return set(members()) <= set(wheels(WHEELHOUSE / "members")) and all(
-        line.partition("==")[0] in there for image in IMAGES for line in _lines(WHEELHOUSE / f"{image}.txt")
+        wheels(WHEELHOUSE / image / "locked") for image in IMAGES
     )
 
 
-def _lines(file: Path) -> list[str]:
-    # A list that is missing has a line that no wheel fits.
-    return file.read_text().split() if file.exists() else [file.name]
+def _link(image: str, kind: str, names: set[str]) -> None:
+    """Make an image's directory hold those wheels, and leave what is right as it is."""
+    target = WHEELHOUSE / image / kind
+    target.mkdir(parents=True, exist_ok=True)
+    there = wheels(WHEELHOUSE / kind)
+    wanted = {there[name].name: there[name] for name in names}
+    for wheel in target.glob("*.whl"):
+        if wheel.name not in wanted or not wheel.samefile(wanted[wheel.name]):
+            wheel.unlink()
+    for name, wheel in wanted.items():
+        if not (target / name).exists():
+            (target / name).hardlink_to(wheel)
 
 
 def wheels(directory: Path) -> dict[str, Path]:
@@ -171,56 +196,45 @@ def wheels(directory: Path) -> dict[str, Path]:
     return {parse_wheel_filename(path.name)[0]: path for path in directory.glob("*.whl")}
 
 
-def _gather_locked(python: str, machine: str) -> None:
+def _gather_locked(names: set[str], python: str, machine: str) -> None:
     pins = _pins(_environment(python))
-    wanted: set[str] = set()
-    WHEELHOUSE.mkdir(parents=True, exist_ok=True)
-    for image in IMAGES:
-        names = closure(image, python)[1]
-        if missing := sorted(names - set(pins)):
-            raise WheelhouseError(f"not in requirements.lock: {', '.join(missing)}; hint: make lock dev")
-        wanted |= names
-        lines = [f"{name}=={pins[name][0]}\n" for name in sorted(names)]
-        (WHEELHOUSE / f"{image}.txt").write_text("".join(lines))
-    _download([pins[name][1] for name in sorted(wanted)], python, machine)
+    if missing := sorted(names - set(pins)):
+        raise WheelhouseError(f"not in requirements.lock: {', '.join(missing)}; hint: make lock dev")
+    _download([pins[name] for name in sorted(names)], python, machine)
 
 
-def _pins(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Version, and pin with its digests, of each distribution that requirements.lock has for this Python."""
-    found: dict[str, tuple[str, str]] = {}
+def _pins(environment: Mapping[str, str]) -> dict[str, str]:
+    """The pin, with its digests, of each distribution that requirements.lock has for this Python."""
+    found: dict[str, str] = {}
     for entry in re.split(r"(?<!\\)\n", (ROOT / "requirements.lock").read_text()):
         text, *digests = re.split(r"\s*\\\n\s*", entry)
         if "==" in text:
             pin = Requirement(text)
             if pin.marker is None or pin.marker.evaluate({**environment, "extra": ""}):
-                version = str(pin.specifier).removeprefix("==")
-                found[canonicalize_name(pin.name)] = (version, " ".join([f"{pin.name}=={version}", *digests]))
+                found[canonicalize_name(pin.name)] = " ".join([f"{pin.name}{pin.specifier}", *digests])
     return found
 
 
 def _download(entries: list[str], python: str, machine: str) -> None:
-    """Let pip fetch wheels for the image's platform and compare their digests."""
+    """Let pip fetch wheels for the image's platform and compare digests; it looks first at what is here."""
     target = WHEELHOUSE / "locked"
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC_MINOR, 4, -1)]
+    platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
     with tempfile.TemporaryDirectory(dir=WHEELHOUSE) as new:
         requirements = Path(new) / "requirements.txt"
         requirements.write_text("".join(f"{entry}\n" for entry in entries))
-        platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC_MINOR, 4, -1)]
-        platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
-        done = subprocess.run(
-            [
-                *(*_pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"),
-                *("--python-version", python, "--implementation", "cp", "--dest", new),
-                *(word for platform in platforms for word in ("--platform", platform)),
-                *(("--find-links", str(target)) if target.is_dir() else ()),
-                *("--requirement", str(requirements)),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            told = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
-            raise WheelhouseError("\n".join(["pip could not fetch the locked wheels:", *told]))
+        command = [
+            *(*_pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"),
+            *("--python-version", python, "--implementation", "cp", "--dest", new),
+            *(word for platform in platforms for word in ("--platform", platform)),
+            *("--requirement", str(requirements)),
+        ]
+        here = [*command, "--no-index", "--find-links", str(target)] if target.is_dir() else ["false"]
+        if subprocess.run(here, check=False, capture_output=True).returncode != 0:
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                told = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+                raise WheelhouseError("\n".join(["pip could not fetch the locked wheels:", *told]))
         requirements.unlink()
         shutil.rmtree(target, ignore_errors=True)
         Path(new).chmod(0o755)
