@@ -213,3 +213,15 @@ async def test_there_is_no_reflection(stub, tmp_path):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await ask(iter([b""])).read()
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_drivers_own_kind_of_error_is_told_as_what_it_is_a_kind_of(stub, driver, monkeypatch):
+    class EngineAwayError(errors.DriverError):
+        pass
+
+    async def fail(identity, spec):
+        raise EngineAwayError("nobody answers")
+
+    monkeypatch.setattr(driver, "create", fail)
+    told = await refused(stub.EnsureWorker(ensure()), grpc.StatusCode.UNAVAILABLE, "DRIVER")
+    assert told == "nobody answers"

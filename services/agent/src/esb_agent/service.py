@@ -61,7 +61,7 @@ def refusing(method: Method[Request, Response]) -> Method[Request, Response]:
             service.check_client(request, context)
             return await method(service, request, context)
         except errors.AgentError as error:
-            code, reason = STATUS[type(error)]
+            code, reason = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
             context.set_trailing_metadata(((REASON_KEY, reason),))
             return await context.abort(code, shorten(str(error)))
         except grpc.aio.AbortError:

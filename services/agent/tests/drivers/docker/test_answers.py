@@ -33,7 +33,7 @@ def test_versions_compare_as_numbers():
 
 
 def test_filters_are_the_engines_json():
-    assert json.loads(filters({"a": "b"}, type="container")) == {"label": ["a=b"], "type": ["container"]}
+    assert json.loads(filters({"a": "b"}, type=["container"])) == {"label": ["a=b"], "type": ["container"]}
 
 
 def test_a_container_is_read_with_what_it_lacks():

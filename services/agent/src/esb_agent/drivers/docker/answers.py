@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ STREAMS = {1: "stdout", 2: "stderr"}
 FRAME = struct.Struct(">BxxxL")
 
 
-def filters(labels: Mapping[str, str], **others: str) -> str:
+def filters(labels: Mapping[str, str], **others: Iterable[str]) -> str:
     """The engine's way of saying which."""
     wanted = {"label": [f"{name}={value}" for name, value in labels.items()]}
-    return json.dumps({**wanted, **{name: [value] for name, value in others.items()}})
+    return json.dumps({**wanted, **{name: list(values) for name, values in others.items()}})
 
 
 def split_frames(data: bytes) -> tuple[list[tuple[str, bytes]], bytes]:

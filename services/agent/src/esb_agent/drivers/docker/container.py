@@ -20,6 +20,7 @@ LEAST_CPUS = 0.1
 # While it initialises a function has more, as on AWS: imports at a tenth of a CPU would take seconds.
 START_CPUS = 2.0
 MAX_PROCESSES = 1024  # AWS: processes and threads of a function
+MAX_FILES = 1024  # AWS: file descriptors
 TMP_OPTIONS = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 # AWS runs functions as sbx_user1051; used where an image names no user.
 USER = "993:990"
@@ -142,6 +143,7 @@ def create_request(
             "MemorySwap": spec.memory_mb * MIB,
             "NanoCpus": nano_cpus,
             "PidsLimit": MAX_PROCESSES,
+            "Ulimits": [{"Name": "nofile", "Soft": MAX_FILES, "Hard": MAX_FILES}],
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
             "ReadonlyRootfs": True,

@@ -28,6 +28,7 @@ ANSWER_SECONDS = 30.0
 START_SECONDS = 60.0
 UNREACHED = 900  # aiodocker's
 UNIX = "unix://"
+ENDS = ("die", "oom", "destroy")
 
 
 class EngineError(DriverError):
@@ -196,8 +197,8 @@ class Engine:
         await self._json("networks/create", "POST", data=data)
 
     async def events(self, labels: Mapping[str, str]) -> AsyncIterator[Event | None]:
-        """What happens to containers of these labels; first None, once nothing can be missed any more."""
-        params = {"filters": filters(labels, type="container")}
+        """Ends of containers of these labels; first None, once none can be missed any more."""
+        params = {"filters": filters(labels, type=["container"], event=ENDS)}
         async with self._streaming("events", params) as response:
             yield None
             async for line in response.content:

@@ -24,6 +24,7 @@ from esb_agent.errors import (
 from esb_agent.model import FunctionSpec
 
 POLL_SECONDS = 0.005
+CONNECT_SECONDS = 1.0
 # How the engine words that an image's entrypoint is none.
 NO_PROGRAM = (
     "executable file not found",
@@ -100,19 +101,23 @@ async def wait_open(address: str, ended: Callable[[], str], seconds: float) -> b
     """Return True once somebody listens there; False: not within the time, or the worker ended.
 
     Raises:
-        DriverError: there is no way to it from here.
+        DriverError: for all that time there was no way to it from here.
     """
     host, _, port = address.removeprefix("http://").rpartition(":")
     deadline = time.monotonic() + seconds
+    trouble: OSError | None = None
     while time.monotonic() < deadline and not ended():
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 _, writer = await asyncio.open_connection(host, int(port))
         except (ConnectionRefusedError, TimeoutError):
-            await asyncio.sleep(POLL_SECONDS)
-            continue
+            trouble = None
         except OSError as error:
-            raise DriverError(f"{address}: cannot be reached from the agent: {error}") from error
-        writer.close()
-        return True
+            trouble = error
+        else:
+            writer.close()
+            return True
+        await asyncio.sleep(POLL_SECONDS)
+    if trouble and not ended():
+        raise DriverError(f"{address}: cannot be reached from the agent: {trouble}") from trouble
     return False

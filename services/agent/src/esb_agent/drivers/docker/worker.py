@@ -88,7 +88,10 @@ class DockerWorker:
         self.reading = asyncio.create_task(self._read(engine))
 
     async def _read(self, engine: Engine) -> None:
-        while not self.ended:
+        ended = False
+        while not ended:
+            # Once more after its end: what it said last may have come after the last reading.
+            ended = bool(self.ended)
             try:
                 after = since(self.output.last) if self.output.last else ""
                 async for pieces in engine.output(self.container, follow=True, since=after):
