@@ -1,5 +1,5 @@
 """`python -m esb_node`."""
 
-from esb_node.cli import main
+from esb_node.entry import main
 
 main()
