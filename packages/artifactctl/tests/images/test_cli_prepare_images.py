@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from artifactctl.cli import cli
+from click import Context
 from click.testing import CliRunner, Result
 
 Artifact = Any
+
+
+DOCS = Path(__file__).parents[4] / "docs" / "prepare-images.md"
 
 
 def run(artifact: Artifact, layout: Path, *more: str) -> Result:
@@ -77,3 +82,40 @@ def test_wrong_arguments_have_exit_code_2(artifact: Artifact, layout: Path, argu
 def test_a_missing_manifest_has_exit_code_3(artifact: Artifact, layout: Path) -> None:
     assert run(artifact, layout).exit_code == 3
     assert not layout.exists()
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="a member by itself has no shared documentation")
+def test_the_guide_has_every_option() -> None:
+    table = DOCS.read_text().split("\n## ")[0]
+    command = cli.get_command(Context(cli), "prepare-images")
+    for parameter in command.params:
+        for option in parameter.opts:
+            assert re.search(rf"^\| .*`{option}[ `]", table, re.MULTILINE), option
+        for choice in getattr(parameter.type, "choices", ()):
+            assert re.search(rf"^\| .*[` |]{choice}[`\\|]", table, re.MULTILINE), choice
+
+
+def test_a_target_that_must_be_said_is_said_to_be_missing(artifact: Artifact) -> None:
+    artifact.entry().base().function("a")
+    result = CliRunner().invoke(cli, ["prepare-images", "--artifact", str(artifact.manifest)])
+    assert result.exit_code == 2
+    assert "--target: expected oci-layout:DIR for an artifact of mode process" in result.stderr
+
+
+def test_json_lines_are_on_stderr(artifact: Artifact, layout: Path) -> None:
+    artifact.entry().base().function("a")
+    result = run(artifact, layout, "--output", "json")
+    events = [json.loads(line)["event"] for line in result.stderr.splitlines()]
+    assert events == ["waiting", "waiting", "building", "built", "building", "built"]
+    assert run(artifact, layout, "--progress", "off").stderr == ""
+
+
+def test_a_base_that_cannot_be_asked_for_is_the_worlds_fault_and_said_once(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact.entry().base().function("a").function("b")
+    monkeypatch.setenv("PATH", "/nowhere")
+    arguments = ["prepare-images", "--artifact", str(artifact.manifest), "--target", "docker"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 4
+    assert result.stderr.count("docker: expected the docker command on PATH, found none") == 1

@@ -41,9 +41,11 @@ def name() -> Iterator[str]:
     """A prefix for repositories; what the engine has of them is removed."""
     prefix = f"artifactctl-test-{uuid4().hex[:8]}"
     yield prefix
-    command = ["docker", "images", "--no-trunc", "--format", "{{.Repository}} {{.ID}}"]
+    command = ["docker", "images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
     listed = subprocess.run(command, capture_output=True, check=True, text=True)
-    ours = {line.split()[1] for line in listed.stdout.splitlines() if prefix in line}
+    lines = [line.split() for line in listed.stdout.splitlines() if prefix in line]
+    # by name where there is one: an image may have names of others, too
+    ours = {image if ref.endswith(":<none>") else ref for ref, image in lines}
     if ours:
         subprocess.run(["docker", "rmi", "--force", *ours], capture_output=True, check=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -139,15 +139,28 @@ class PrepareImagesResult:
         """
         errors = [image.error for image in self.images if image.error]
         problems = [one for error in errors if isinstance(error, ArtifactError) for one in error.problems]
-        failures = [(image, image.error) for image in self.images if isinstance(image.error, WorldError)]
+        failures = self._failures()
         if problems:
             world = [
-                Problem(Place(image.dockerfile), image.ref, "an image", str(error))
-                for image, error in failures
+                Problem(Place(image.dockerfile), names, "an image", text)
+                for text, (image, names) in failures.items()
             ]
             raise error_for([*dict.fromkeys(problems), *world])
         if failures:
-            raise WorldError("\n".join(f"{image.ref}: {error}" for image, error in failures))
+            raise WorldError("\n".join(f"{names}: {text}" for text, (_, names) in failures.items()))
+
+    def _failures(self) -> Mapping[str, tuple[ImageResult, str]]:
+        """What the world is to blame for, each with the first image it concerns and the names of all."""
+        found: dict[str, list[ImageResult]] = {}
+        for image in self.images:
+            if isinstance(image.error, WorldError):
+                found.setdefault(str(image.error), []).append(image)
+        return {text: (images[0], _names(images)) for text, images in found.items()}
+
+
+def _names(images: Sequence[ImageResult]) -> str:
+    others = f" and {len(images) - 1} more" if len(images) > 1 else ""
+    return f"{images[0].ref}{others}"
 
 
 def parse_target(text: str) -> ImageTarget:

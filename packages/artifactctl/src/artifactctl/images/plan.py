@@ -196,6 +196,7 @@ class EntryBases:
 
         Raises:
             EngineBaseError: it is the lambda base, and an engine builds it.
+            WorldError: something it is FROM can't be asked for.
             FieldError: it is the lambda base, and that can't be built.
         """
         if not is_lambda_base(ref):
@@ -206,6 +207,8 @@ class EntryBases:
             self._plans[ref, wanted] = plan
         if isinstance(plan.work, Build):
             raise EngineBaseError(ref, plan.work.inputs)
+        if isinstance(plan.error, WorldError):
+            raise plan.error
         if not isinstance(plan.work, Assembly):
             raise FieldError(f"a base that {plan.dockerfile} builds", f"{ref}, which failed", kind=Kind.PATH)
         return plan.work.recipes[wanted.index(platform)].as_base(ref)
