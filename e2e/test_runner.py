@@ -147,7 +147,7 @@ def test_what_a_host_does_not_have_is_named_with_the_reason(registry: str) -> No
     assert all("setup-host.sh" in reason for reason in found)
 
 
-def test_the_mark_differs_by_checkout_and_profile() -> None:
+def test_the_mark_differs_by_place_and_profile() -> None:
     marks = {mark(name, Path(root)) for name in ("a", "b") for root in ("/x", "/y")}
     assert len(marks) == 4
     assert mark("a", Path("/x")) == mark("a", Path("/x"))
@@ -371,37 +371,50 @@ def test_the_command_says_what_cannot_run(
 
 
 @pytest.mark.gate
-@pytest.mark.parametrize("when", ["compose", "deploy", "test"])
-def test_ctrl_c_leaves_nothing(tmp_path: Path, when: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("e2e-process", "compose"),
+        ("e2e-process", "deploy"),
+        ("e2e-process", "test"),
+        ("e2e-docker", "compose"),
+        ("e2e-docker", "test"),
+    ],
+)
+def test_ctrl_c_leaves_nothing(tmp_path: Path, name: str, when: str) -> None:
     """The whole command, a real box, and the signal in the middle of a phase."""
-    temporary = tmp_path / "tmp"
+    profiles = load(ROOT / "e2e/environments/test_matrix.yaml", ROOT, tuple(DRIVERS), tuple(PROBES))
+    if reasons := missing(profiles[name].requires):
+        pytest.skip("; ".join(reasons))
+    temporary, place = tmp_path / "tmp", tmp_path / "place"
     temporary.mkdir()
-    words = [
-        sys.executable,
-        ROOT / "e2e/run_tests.py",
-        "--profile",
-        "e2e-process",
-        "--place",
-        tmp_path / "place",
-    ]
-    environ = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(
-        words, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as gate:
+    words = [sys.executable, ROOT / "e2e/run_tests.py", "--profile", name, "--place", place]
+    options: Any = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(temporary)}, **options) as gate:
         assert gate.stdout
         for line in gate.stdout:
-            if line == f"e2e-process: {when}\n":
+            if line == f"{name}: {when}\n":
                 break
-        box = temporary / mark("e2e-process", ROOT)
-        wait_until(lambda: box.exists() or gate.poll() is not None)
+        wait_until(lambda: (temporary / mark(name, place)).exists() or gate.poll() is not None)
         os.killpg(gate.pid, signal.SIGINT)
         said = gate.stdout.read()
         assert gate.wait(60) == 130, said
     assert "interrupted" in said
     assert "left behind" not in said
     assert list(temporary.iterdir()) == []
-    assert marked_processes(str(temporary)) == []
-    assert not list((tmp_path / "place" / "state").glob("*.json"))
+    assert marked_processes(mark(name, place)) == []
+    assert not list((place / "state").glob("*.json"))
+    if name == "e2e-docker":
+        assert mark(name, place) not in engine_has()
+
+
+def engine_has() -> str:
+    """Names of all containers, networks and volumes of the engine."""
+    kinds = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
+    asked = [
+        subprocess.run(["docker", *words], check=True, capture_output=True, text=True) for words in kinds
+    ]
+    return "".join(one.stdout for one in asked)
 
 
 def alive(pid: int) -> bool:

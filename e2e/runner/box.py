@@ -82,9 +82,9 @@ class Work:
         return found
 
 
-def mark(profile: str, root: Path) -> str:
-    """Name what belongs to a profile of this checkout, on a host where others may run the same one."""
-    return f"esb-{profile}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:6]}"
+def mark(profile: str, place: Path) -> str:
+    """Name what belongs to the runs of a profile in `place`, on a host where others may run the same one."""
+    return f"esb-{profile}-{hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:6]}"
 
 
 def marked_processes(word: str) -> list[str]:

@@ -46,7 +46,7 @@ class Run:
 
     def work(self, profile: Profile) -> Work:
         """What its driver works with."""
-        mark = boxes.mark(profile.name, self.root)
+        mark = boxes.mark(profile.name, self.place)
         environ = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
         environ |= {**profile.environment, "ESB_E2E_MARK": mark}
         commands = Commands(self.root, environ, self.log(profile))
@@ -134,7 +134,7 @@ def _alone(run: Run, profile: Profile) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PhaseError("another run of this profile is under way in this checkout") from None
+            raise PhaseError(f"another run of this profile is under way in {run.place}") from None
         yield
 
 

@@ -116,7 +116,7 @@ class ProcessEngine:
 
     def log(self, function: str) -> str:
         """What `esb-node logs` shows."""
-        command = [Path(sys.prefix) / "bin" / "esb-node", "logs", "--state", self._state]
+        command = [str(Path(sys.prefix) / "bin" / "esb-node"), "logs", "--state", str(self._state)]
         words = [*command, "--function", function, "--lines", "200"]
         return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60).stdout
 
