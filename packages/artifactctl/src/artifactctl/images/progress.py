@@ -19,7 +19,7 @@ from artifactctl.images.plan import ImagePlan
 from artifactctl.images.report import image_json, progress_text
 
 if TYPE_CHECKING:
-    from rich.live import Live
+    from rich.console import Console
     from rich.text import Text
 
 Say = Callable[[str], None]
@@ -90,7 +90,7 @@ class JsonLines:
 class LiveTable:
     """What is being worked on, redrawn in place; what is done scrolls away above it."""
 
-    live: Live
+    console: Console
     clock: Callable[[], float] = monotonic
     _running: dict[str, tuple[ImageStep, float]] = field(factory=dict, init=False)
     _waiting: set[str] = field(factory=set, init=False)
@@ -98,7 +98,7 @@ class LiveTable:
     _guard: Lock = field(factory=Lock, init=False)
 
     def step(self, plan: ImagePlan, step: ImageStep) -> None:
-        """Redraw."""
+        """Note it for the next time it is drawn."""
         with self._guard:
             if step is ImageStep.WAITING:
                 self._waiting.add(plan.ref)
@@ -106,10 +106,9 @@ class LiveTable:
                 self._waiting.discard(plan.ref)
                 since = self._running.get(plan.ref, (step, self.clock()))[1]
                 self._running[plan.ref] = step, since
-            self.live.update(self._drawn())
 
     def done(self, image: ImageResult) -> None:
-        """Print the image above, and redraw."""
+        """Print the image above."""
         from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
         style = {ImageStatus.FAILED: "red", ImageStatus.BUILT: "green"}.get(image.status, "dim")
@@ -117,19 +116,22 @@ class LiveTable:
             self._waiting.discard(image.ref)
             self._running.pop(image.ref, None)
             self._ended[image.status] = self._ended.get(image.status, 0) + 1
-            self.live.console.print(Text(progress_text(image), style=style), soft_wrap=True)
-            self.live.update(self._drawn())
+        self.console.print(Text(progress_text(image), style=style), soft_wrap=True)
 
-    def _drawn(self) -> Text:
+    def drawn(self) -> Text:
+        """What is being worked on now, and how many images have ended how."""
         from rich.text import Text  # noqa: PLC0415 - as above
 
-        now = self.clock()
+        with self._guard:
+            return Text("\n".join(self._lines(self.clock())))
+
+    def _lines(self, now: float) -> list[str]:
         lines = [
             f"{step.value:8}  {ref}  {now - since:.0f} s"
             for ref, (step, since) in sorted(self._running.items(), key=lambda one: one[1][1])
         ]
         ended = [f"{self._ended[status]} {status.value}" for status in ImageStatus if status in self._ended]
-        return Text("\n".join([*lines, ", ".join([*ended, f"{len(self._waiting)} waiting"])]))
+        return [*lines, ", ".join([*ended, f"{len(self._waiting)} waiting"])]
 
 
 @contextmanager
@@ -139,8 +141,9 @@ def shown(kind: str, say: Say) -> Iterator[Progress]:
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
         from rich.live import Live  # noqa: PLC0415 - as above
 
-        with Live(console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
-            yield LiveTable(live)
+        table = LiveTable(Console(stderr=True))
+        with Live(get_renderable=table.drawn, console=table.console, transient=True, refresh_per_second=8):
+            yield table
     elif kind == "json":
         yield JsonLines(say)
     else:
