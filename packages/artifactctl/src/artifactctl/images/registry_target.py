@@ -7,20 +7,22 @@ References have tags made from what is in the image, so that each may be seen as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from artifactctl.errors import DiskError, WorldError
+from artifactctl.images.layers import Layer
 from artifactctl.images.oci import config_document, index_document, manifest_document, parse_manifest
 from artifactctl.images.pushing import OnUpload, Pusher
-from artifactctl.images.recipe import Platform, Recipe, combined_inputs
+from artifactctl.images.recipe import Platform, Recipe, RemoteLayer, combined_inputs
 from artifactctl.images.registry_copy import Copying, copy_image
 from artifactctl.images.stored import image_in
 from artifactctl.images.target import StoredImage
 from artifactctl.registry.blobs import blob_of
 from artifactctl.registry.client import RegistryClient, open_client
-from artifactctl.registry.config import RegistryConfig
+from artifactctl.registry.config import UPLOADS, RegistryConfig
 from artifactctl.registry.descriptors import (
     CONFIG_TYPE,
     INDEX_TYPE,
@@ -58,6 +60,8 @@ class RegistryTarget:
         self._trust = trust
         self._notify = notify
         self._pusher = Pusher(client)
+        # most of an upload is waiting for the registry's disk: one image needs several at a time
+        self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
 
     def __enter__(self) -> RegistryTarget:
         """The target itself."""
@@ -70,7 +74,8 @@ class RegistryTarget:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once nothing uses them any more."""
+        self._uploads.shutdown(wait=True, cancel_futures=True)
         self.client.close()
 
     def host_ref(self, ref: str) -> str:
@@ -155,13 +160,21 @@ class RegistryTarget:
     def _prepare(self, where: Reference, recipe: Recipe, told: OnUpload) -> tuple[bytes, int]:
         """Bring all blobs of an image; gives its manifest, and what they weigh."""
         repository = where.repository
-        for remote in recipe.base.remote:
-            self._pusher.copy(repository, remote.blob, remote.origin, told)
-        layers = [(layer, self._pusher.layer(repository, layer, told)) for layer in recipe.layers]
+
+        def bring(layer: Layer) -> Descriptor:
+            return self._pusher.layer(repository, layer, told)
+
+        def bring_remote(layer: RemoteLayer) -> None:
+            self._pusher.copy(repository, layer.blob, layer.origin, told)
+
+        # an error of one stops those that haven't begun
+        below = self._uploads.map(bring_remote, recipe.base.remote)
+        layers = list(zip(recipe.layers, self._uploads.map(bring, recipe.layers), strict=True))
         made = [blob for _, blob in layers]
         data = config_document(recipe, [blob.digest for blob in made])
         config = describe(CONFIG_TYPE, data)
         self._pusher.blob(repository, blob_of(config.digest, data), told)
+        list(below)
         size = sum(blob.size for blob in (*(one.blob for one in recipe.base.remote), *made, config))
         return manifest_document(recipe, config, layers), size
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 MIB = 1 << 20
+# blobs that are brought at a time, whatever the number of images that are made
+UPLOADS = 16
 
 
 @frozen
@@ -16,7 +18,7 @@ class RegistryConfig:
 
     Hosts in `insecure` are spoken to in plain HTTP, as loopback ones always are; `ca_file` counts beside the
     system's authorities; proxies and what credential helpers need come from `environment`. Sizes are bytes,
-    times seconds; `timeout` is how long nothing may come.
+    times seconds; `timeout` is how long nothing may come; `connections` are kept beside those of uploads.
     """
 
     container_registry: str = ""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from artifactctl.registry.config import RegistryConfig
+from artifactctl.registry.config import UPLOADS, RegistryConfig
 from artifactctl.registry.errors import RegistryError
 from artifactctl.registry.origins import api_host, host_of, is_loopback, may_be_plain, proxy_for
 
@@ -52,7 +52,7 @@ class Connections:
             return self._pools[key]
 
     def _make(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
-        size = self._config.connections
+        size = self._config.connections + UPLOADS
         # reading the system's authorities takes a while: not for plain HTTP
         context = self._tls() if scheme == "https" else None
         if proxy is None:
