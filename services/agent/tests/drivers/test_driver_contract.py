@@ -125,13 +125,14 @@ class DockerSubject(Subject):
         return DockerDriver(self.config)
 
     async def reach(self, worker, event):
+        known = self.driver._workers[worker.identity.worker_id].calls
+        before = known.invocations
         answer = await self.http_call(worker, event)
         if answer.status != 200:
             raise ConnectionError(f"{answer.status}: {answer.body.decode()}")
         # Calls are counted from the worker's output, which may come after the answer.
-        known = self.driver._workers[worker.identity.worker_id]
-        for _ in range(200):
-            if known.calls.invocations and not known.calls.busy:
+        for _ in range(500):
+            if known.invocations > before and not known.busy:
                 break
             await asyncio.sleep(0.01)
         return answer.json()

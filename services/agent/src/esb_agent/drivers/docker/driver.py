@@ -6,7 +6,6 @@ end      the container ends, or memory runs out ─▶ EXITED ─destroy▶ gone
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 
 import structlog
 
@@ -87,11 +86,19 @@ class DockerDriver:
 
     async def _found(self) -> list[Found]:
         """This box's containers, oldest first."""
-        found = []
-        for container_id in await self._engine.list_ids(self._labels):
-            with suppress(EngineError):  # gone meanwhile
-                found.append(await self._engine.inspect(container_id))
+        ids = await self._engine.list_ids(self._labels)
+        looked = await asyncio.gather(*(self._inspect(container_id) for container_id in ids))
+        found = [one for one in looked if one]
         return sorted(found, key=lambda one: one.labels.get(container.CREATED, "").zfill(20))
+
+    async def _inspect(self, container_id: str) -> Found | None:
+        """None: gone meanwhile."""
+        try:
+            return await self._engine.inspect(container_id)
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
 
     async def _remove_dead(self) -> None:
         for found in await self._found():
@@ -127,10 +134,7 @@ class DockerDriver:
                 worker.paused = found.status == "paused"
         # Once more, now that their ends are heard of.
         await self._look_again()
-        for worker in list(self._workers.values()):
-            with suppress(EngineError):
-                await worker.read_history(self._engine)
-            worker.read_output(self._engine)
+        await asyncio.gather(*(worker.catch_up(self._engine) for worker in self._workers.values()))
         return await self.list_workers()
 
     def _register(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from attrs import evolve
 
@@ -16,7 +17,7 @@ from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
 # How much of an earlier agent's time is read to know a worker's calls.
 HISTORY_PIECES = 2000
 AGAIN_SECONDS = 0.5
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.02
 LAST_WORDS_SECONDS = 1.0
 
 
@@ -105,10 +106,12 @@ class DockerWorker:
                 await asyncio.sleep(AGAIN_SECONDS)
         self.output.flush()
 
-    async def read_history(self, engine: Engine) -> None:
-        """Read what it printed until now; raises what the engine raises."""
-        async for pieces in engine.output(self.container, follow=False, tail=HISTORY_PIECES):
-            self.output.feed(pieces)
+    async def catch_up(self, engine: Engine) -> None:
+        """Read what it printed until now, then go on reading. Raises EngineUnreachedError."""
+        with suppress(EngineError):  # it ended meanwhile
+            async for pieces in engine.output(self.container, follow=False, tail=HISTORY_PIECES):
+                self.output.feed(pieces)
+        self.read_output(engine)
 
     async def hush(self) -> None:
         """Stop reading; what it said last is waited for a moment."""
