@@ -161,3 +161,13 @@ def test_plans_are_the_same_in_threads(artifact: Artifact) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert inputs(pool.map) == inputs(map)
+
+
+def test_one_base_for_functions_of_two_platforms_is_one_image_where_a_name_may_have_both(
+    artifact: Artifact,
+) -> None:
+    entry = artifact.entry().base().function("a").function("b", more="    architectures: [arm64]\n")
+    plans, problems = merge_plans(planned(entry), single=False)
+    assert [str(platform) for platform in plans[0].platforms] == ["linux/amd64", "linux/arm64"]
+    assert (len(plans), problems) == (3, [])
+    assert len(merge_plans(planned(entry))[0][0].platforms) == 1

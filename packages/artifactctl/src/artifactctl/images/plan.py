@@ -107,8 +107,11 @@ def plan_entry(
     return [*bases.plans(), *planned]
 
 
-def merge_plans(plans: Iterable[ImagePlan]) -> tuple[list[ImagePlan], list[Problem]]:
+def merge_plans(plans: Iterable[ImagePlan], *, single: bool = True) -> tuple[list[ImagePlan], list[Problem]]:
     """Each reference once: one image for several functions is made once, of different ones the last wins.
+
+    One base for functions of different platforms is one image for all of them, unless a target holds a
+    `single` platform under a name.
 
     The second part says which references stand for different images: a tag is meant to name exactly one
     (contract §13).
@@ -122,12 +125,23 @@ def merge_plans(plans: Iterable[ImagePlan]) -> tuple[list[ImagePlan], list[Probl
         before = merged.get(plan.ref)
         if before is None or not before.work:
             merged[plan.ref] = plan
-        elif before.work == plan.work or (plan.work.inputs and before.work.inputs == plan.work.inputs):
+        elif before.work == plan.work or before.work.inputs == plan.work.inputs != "":
             merged[plan.ref] = evolve(before, functions=_united(before.functions, plan.functions))
+        elif not (single or plan.functions) and (work := _joined(before.work, plan.work)):
+            merged[plan.ref] = evolve(before, work=work)
         else:
             merged[plan.ref] = plan
             problems += _conflict(before, plan)
     return list(merged.values()), problems
+
+
+def _joined(one: Work, other: Work) -> Work | None:
+    """Both as one image, when they are assembled for different platforms."""
+    if not isinstance(one, Assembly) or not isinstance(other, Assembly):
+        return None
+    if set(one.platforms) & set(other.platforms):
+        return None
+    return Assembly((*one.recipes, *other.recipes))
 
 
 def _conflict(before: ImagePlan, plan: ImagePlan) -> list[Problem]:

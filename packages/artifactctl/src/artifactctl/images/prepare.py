@@ -131,7 +131,9 @@ def _plan_all(
             odd += [*entry.warnings, *entry.imports.warnings(possible=site.imports)]
             found += plan_entry(entry.files, site.external, pool.map, site.method)
             found += entry.imports.plans(entry.files, site.method) if site.imports else ()
-    plans, conflicts = merge_plans(_judged(plan, strict=strict) for plan in found)
+    plans, conflicts = merge_plans(
+        (_judged(plan, strict=strict) for plan in found), single=site.method.single
+    )
     odd += [one for plan in plans for one in plan.warnings]
     everything = [*warnings, *raise_errors([*odd, *conflicts], strict=strict)]
     return _Planned(tuple(plans), tuple(dict.fromkeys(everything)))
