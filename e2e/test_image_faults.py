@@ -11,20 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from image_parts import (
-    MIB,
-    SHARED_REGISTRY,
-    Project,
-    Registry,
-    engine_of_version,
-    no_way_out,
-    require_base,
-    require_engine,
-    require_root,
-    running,
-    small_disk,
-    wait_until,
-)
+from image_parts.needs import MIB, SHARED_REGISTRY, require_base, require_engine, require_root, wait_until
+from image_parts.places import engine_of_version, no_way_out, small_disk
+from image_parts.project import Project
+from image_parts.registry import Registry, running
 
 pytestmark = pytest.mark.gate
 
