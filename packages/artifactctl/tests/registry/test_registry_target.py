@@ -290,3 +290,12 @@ def test_a_real_registry_takes_and_gives_everything(real_registry, clients, buil
     assert fresh.copy(f"{real_registry}/both:1", f"{real_registry}/copied:1").digest
     fresh.tag(f"{real_registry}/copied:1", "latest")
     assert fresh.find(f"{real_registry}/copied:latest") is not None
+
+
+def test_images_from_elsewhere_are_docker_hubs_where_no_registry_is_named(clients) -> None:
+    target = RegistryTarget(clients(container_registry="registry:5000", host_registry="127.0.0.1:5010"))
+    assert target.source_ref("python:3.12") == "docker.io/library/python:3.12"
+    assert target.source_ref("registry:5000/base:1") == "127.0.0.1:5010/base:1"
+    assert target.host_ref("app:1") == "127.0.0.1:5010/app:1"
+    with pytest.raises(WorldError, match="an image reference"):
+        target.source_ref("UPPER")

@@ -96,7 +96,7 @@ class RegistryDestination:
 
     def name_of(self, ref: str) -> str:
         """An override, else the reference as this host reaches it."""
-        return self.overrides.get(ref) or self.target.host_ref(ref)
+        return self.overrides.get(ref) or self.target.source_ref(ref)
 
     def name_of_stored(self, ref: str, stored: StoredImage) -> str:
         """The image by its digest: a moving tag can't exchange it between two steps of a run."""

@@ -86,6 +86,17 @@ class RegistryTarget:
         """
         return str(self._locate(ref))
 
+    def source_ref(self, ref: str) -> str:
+        """An image from elsewhere, as this host reaches it; Docker Hub's by default, as for any FROM.
+
+        Raises:
+            WorldError: it isn't a reference.
+        """
+        try:
+            return str(self.client.locate(ref))
+        except ValueError as error:
+            raise WorldError(str(error)) from error
+
     def find(self, ref: str) -> StoredImage | None:
         """The image with this reference; a registry has no manifest without what it refers to."""
         if not self._trust:
