@@ -270,6 +270,13 @@ async def test_a_phase_that_fails_ends_in_cleaning_up(
     assert (tmp_path / "one.box.log").read_text() == "all is lost"
 
 
+async def test_a_bug_is_raised_when_the_box_is_gone(profile_run: Callable[..., ProfileRun]) -> None:
+    box = FakeBox({"deploy": KeyError("typo")})
+    with pytest.raises(KeyError):
+        await profile_run(box).run()
+    assert box.done == ALL
+
+
 async def test_what_is_left_fails_the_profile(profile_run: Callable[..., ProfileRun]) -> None:
     outcome = await profile_run(FakeBox(left=["container x"])).run()
     assert (outcome.ending, outcome.reasons) == (Ending.FAILED, ("left behind: container x",))

@@ -52,10 +52,9 @@ class DockerBox:
         place = self._work.place
         place.mkdir(mode=0o700)
         (place / "config").mkdir(mode=0o755)
-        settings = self._profile.settings
         built = await self._commands.ask(
             *(sys.executable, "scripts/build_service_images.py", "--push"),
-            *("--registry", settings["registry"], "--base", settings["service_base"]),
+            *("--registry", self._setting("registry"), "--base", self._setting("service_base")),
             seconds=_BUILD_SECONDS,
         )
         self._images.write_text(built)
@@ -73,7 +72,7 @@ class DockerBox:
         await self._work.artifactctl(
             *("prepare-images", *artifact, "--target", "registry"),
             *(word for override in overrides for word in ("--image-override", override)),
-            environ=dict.fromkeys(_REGISTRY_NAMES, self._profile.settings["registry"]),
+            environ=dict.fromkeys(_REGISTRY_NAMES, self._setting("registry")),
             seconds=_BUILD_SECONDS,
         )
         await self._work.artifactctl("apply", *artifact, "--out", config)
@@ -126,6 +125,12 @@ class DockerBox:
         workers = await self._ask("ps", "--all", "--filter", f"label=io.esb.brand={self._work.mark}")
         return f"{services}\n{workers}"
 
+    def _setting(self, name: str) -> str:
+        if name not in self._profile.settings:
+            where = f"profiles.{self._profile.name}.settings.{name}"
+            raise PhaseError(f"test_matrix.yaml: {where}: expected a value, found nothing")
+        return self._profile.settings[name]
+
     def _write_settings(self) -> None:
         """What the compose file wants, in a file of its own, since it holds a secret."""
         mark, port = self._work.mark, _free_port()
@@ -151,7 +156,7 @@ class DockerBox:
 
     async def _fixture_image(self, reference: str) -> None:
         """Build and push it when it is one of e2e/fixtures/images."""
-        prefix = f"{self._profile.settings['registry']}/{_FIXTURE_IMAGES}"
+        prefix = f"{self._setting('registry')}/{_FIXTURE_IMAGES}"
         if not reference.startswith(prefix):
             return
         context = self._work.root / "e2e/fixtures/images" / reference.removeprefix(prefix).partition(":")[0]

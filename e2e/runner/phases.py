@@ -66,6 +66,9 @@ class ProfileRun:
             ending, reasons = Ending.INTERRUPTED, ["interrupted"]
         except (PhaseError, OSError) as error:
             ending, reasons = Ending.FAILED, [str(error)]
+        except BaseException:  # a bug of ours: it goes on up, but not past a box that runs
+            await self._clean()
+            raise
         if ending is Ending.FAILED:
             await self._trouble()
         if not (self._plan.keeps and (ending is Ending.PASSED or self._plan.test_only)):

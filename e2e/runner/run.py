@@ -104,6 +104,8 @@ async def _outcome(run: Run, profile: Profile, display: Display, stopped: asynci
         return Outcome(profile.name, Ending.DEFERRED, profile.deferred)
     if reasons := await asyncio.to_thread(missing, profile.requires):
         return Outcome(profile.name, Ending.UNAVAILABLE, tuple(reasons))
+    if stopped.is_set():
+        return Outcome(profile.name, Ending.INTERRUPTED, ("not begun",))
     try:
         with _alone(run, profile):
             if not run.plan.test_only:
