@@ -100,6 +100,7 @@ def test_a_registry_with_a_full_disk_ends_the_run_and_the_next_completes(
         demo = project(registry.host).generate("big", "small", payload=200 * MIB + 1)
         said = demo.prepare().failed_clearly()
         assert registry.host in said
+        assert "no space left on device" in said
         # the image with room is there
         registry.manifest(next(ref for ref in demo.images() if "small" in ref))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -46,6 +47,16 @@ def test_a_page_of_a_proxy_isnt_shown(registry, client) -> None:
     with pytest.raises(RegistryError, match=r"403 \(is this account allowed to") as caught:
         client.manifests.get(image(registry.name))
     assert "html" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "detail", ["write /data: no space left on device", {"Enclosed": {"Op": "mkdir", "Err": 28}}]
+)
+def test_what_a_registry_says_of_its_disk_is_shown(registry, client, detail) -> None:
+    answer = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": detail}]}
+    registry.fail("GET", "manifests", status=403, body=json.dumps(answer).encode())
+    with pytest.raises(RegistryError, match=r"UNKNOWN: unknown error: .*no space left on device"):
+        client.manifests.get(image(registry.name))
 
 
 def test_a_registry_that_is_far_too_busy_is_not_waited_for(registry, client, clients) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -75,14 +76,26 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _message(data: bytes) -> str:
-    """`CODE: message` of each error in the registry's document, or the beginning of what else it sent."""
+    """`CODE: message: detail` of each error in the registry's document, or the start of what else it sent.
+
+    A detail in words is where docker-registry says what UNKNOWN was: `no space left on device`.
+    """
     try:
         errors = json.loads(data)["errors"]
-        found = [": ".join(filter(None, (one.get("code"), one.get("message")))) for one in errors]
+        found = [": ".join(_words(one)) for one in errors]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = " ".join(data.decode(errors="replace").split())
         found = [] if text.startswith("<") else [text]
     return _printable("; ".join(filter(None, found)))
+
+
+def _words(error: Mapping[str, object]) -> list[str]:
+    detail = error.get("detail")
+    while isinstance(detail, dict):  # docker-registry's file system: {"Enclosed": {"Op": "write", "Err": 28}}
+        number = detail.get("Err")
+        detail = os.strerror(number).lower() if isinstance(number, int) else detail.get("Enclosed")
+    said = (error.get("code"), error.get("message"), detail)
+    return [text for text in said if text and isinstance(text, str)]
 
 
 def _tls_hint(text: str, registry: str) -> str:
