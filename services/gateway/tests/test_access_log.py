@@ -85,3 +85,10 @@ def test_a_log_nobody_reads_any_more_is_switched_off():
 
 def test_a_log_without_stream_is_off():
     assert not AccessLog(None, lambda: 0.0).on
+
+
+def test_a_text_that_is_no_unicode_is_logged_all_the_same():
+    stream, later = io.BytesIO(), []
+    AccessLog(stream, lambda: 0.0, later.append).write({"error": "header \ud800"}, 0.0)
+    later[0]()
+    assert json.loads(stream.getvalue())["error"] == "header \ud800"

@@ -6,6 +6,7 @@ Written past structlog's processors: they cost more than answering a request doe
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -59,7 +60,11 @@ class AccessLog:
         fields["timestamp"] = f"{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
         if not self._lines:
             self._soon(self._flush)
-        self._lines.append(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))
+        try:
+            line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # half a surrogate pair, in what a function said
+            line = json.dumps(fields).encode() + b"\n"
+        self._lines.append(line)
 
     def _flush(self) -> None:
         lines = b"".join(self._lines)

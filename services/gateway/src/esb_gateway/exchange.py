@@ -60,6 +60,11 @@ class Exchange:
         self.taken = False
         self.unread = 0
 
+    @property
+    def complete_body(self) -> bool:
+        """Whether all of the body has come."""
+        return self._complete
+
     def start(self, endpoint: Endpoint, request: Request) -> None:
         """Run the endpoint until it waits for something, or to its end."""
         self.started = True
@@ -145,6 +150,8 @@ class Exchange:
 
     def _end(self, result: Response | Exception | None) -> None:
         self._coroutine = None
+        self._parts.clear()  # nobody reads them now; as unread they would stop what comes behind them
+        self.unread = 0
         self._carrier.ended(self, result)
         self.request = None  # which refers to us as its source: nothing is left for the collector
         self.hang_up()

@@ -31,6 +31,10 @@ _log = logging.getLogger(__name__)
 _SLASH = 47
 
 
+class TunnelError(Exception):
+    """CONNECT: this is no proxy."""
+
+
 class GatewayProtocol(PatientProtocol):
     """One connection; without an endpoint the server's ASGI application answers."""
 
@@ -47,9 +51,8 @@ class GatewayProtocol(PatientProtocol):
         super().__init__(_loop or asyncio.get_running_loop(), client_timeout)
         self._endpoint = endpoint or asgi_endpoint(config.loaded_app)
         self._state = server_state
-        self._parser = httptools.HttpRequestParser(self)
-        # A response before the end of the connection must not be lost for what stands behind its request.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._new_parser()
+        self._last_words: bytes | None = None  # a refusal that waits for the responses before it
         self._ends = Ends()
         self._lost = False
         self._closing = False
@@ -85,10 +88,10 @@ class GatewayProtocol(PatientProtocol):
         self._received += len(data)
         self._unbodied += len(data)
         self._idle_since = None
+        if self._refused:
+            return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            _log.warning("Unsupported upgrade request.")
+            self._parse(data)
         except httptools.HttpParserError:
             _log.warning("Invalid HTTP request received.")
             self.refuse()
@@ -98,6 +101,37 @@ class GatewayProtocol(PatientProtocol):
             self._take(coming)
         if self._in_body or self._begun or self._reading is not None:
             self.look_after()
+        if self._active is None and not (self._in_body or self._begun or self._waiting):
+            self.keep_for_a_while()  # the rest of a body whose response went out before it, or blank lines
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, which takes what follows a wish for another protocol for that protocol.
+
+        Its body would be read as the next request. So such a head is fed once more without that wish.
+        """
+        left = memoryview(data)
+        while True:
+            try:
+                self._parser.feed_data(left)
+            except httptools.HttpParserUpgrade as stop:
+                left = left[stop.args[0] :]
+                head = self._head_again()
+                self._parser = self._new_parser()
+                self._parser.feed_data(head)
+            else:
+                return
+
+    def _head_again(self) -> bytes:
+        parser = self._parser
+        first = f"HTTP/{parser.get_http_version()}\r\n".encode("ascii")
+        lines = [b"%b: %b\r\n" % header for header in self._sent if header[0].lower() != b"upgrade"]
+        return b"%b %b %b%b\r\n" % (parser.get_method(), self._url, first, b"".join(lines))
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # A response before the end of the connection must not be lost for what stands behind its request.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def on_message_begin(self) -> None:
         """Start a request."""
@@ -117,6 +151,10 @@ class GatewayProtocol(PatientProtocol):
     def on_headers_complete(self) -> None:
         """Make the request of its head."""
         parser = self._parser
+        if parser.should_upgrade():
+            if parser.get_method() == b"CONNECT":
+                raise TunnelError
+            return  # see `_parse`
         path, query = _target(self._url)
         version = parser.get_http_version()
         exchange = Exchange(self)
@@ -147,6 +185,8 @@ class GatewayProtocol(PatientProtocol):
 
     def on_message_complete(self) -> None:
         """Answer a request that is whole, unless its endpoint runs already."""
+        if self._parser.should_upgrade():
+            return
         self._in_body = self._begun = False
         self._in_head, self._received = True, 0
         coming, self._coming = self._coming, None
@@ -180,6 +220,7 @@ class GatewayProtocol(PatientProtocol):
         self._state.total_requests += 1
         self._active = None
         request = exchange.request
+        words = None if self._waiting else self._last_words
         if self._lost or request is None or self.transport.is_closing():
             return
         if result is None:
@@ -190,6 +231,8 @@ class GatewayProtocol(PatientProtocol):
             text = [(b"content-type", b"text/plain; charset=utf-8")]
             result = Response(500, text, b"Internal Server Error", close=True)
         close = result.close or not exchange.keep_alive or (self._closing and not self._waiting)
+        if not exchange.complete_body and b"expect" in request.fields:
+            close = True  # nobody knows whether the body comes that the client was not asked for
         if self._said is not self._state.default_headers:
             self._said = self._state.default_headers
             self._said_lines = b"".join(b"%b: %b\r\n" % header for header in self._said)
@@ -198,6 +241,9 @@ class GatewayProtocol(PatientProtocol):
         self.transport.write(
             encode_response(result, self._said_lines, head_only=head_only, old=old, close=close)
         )
+        if words is not None and not close:
+            self.transport.write(words)
+            close = True
         if close:
             self.transport.close()
         elif self._waiting or self._read_paused:
@@ -207,6 +253,8 @@ class GatewayProtocol(PatientProtocol):
 
     def _take(self, exchange: Exchange) -> None:
         exchange.taken = True
+        if self.transport.is_closing():
+            return
         if self._active is None and not self._waiting and not self._write_paused:
             self._start(exchange)
         else:
@@ -217,6 +265,7 @@ class GatewayProtocol(PatientProtocol):
         request = exchange.request
         if request is not None:
             self._active = exchange
+            self._idle_since = None
             self._state.tasks.add(exchange)  # type: ignore[arg-type] # see `ended`
             exchange.start(self._endpoint, request)
 
@@ -230,13 +279,24 @@ class GatewayProtocol(PatientProtocol):
             self._resume_reading()
             self.keep_for_a_while()
 
+    def _end(self, answer: bytes) -> None:
+        """Refuse after the responses to requests that are whole: it would be taken for one of them."""
+        coming = self._coming
+        if coming is not None and coming in self._waiting:
+            self._waiting.remove(coming)
+        if (self._active is None or self._active is coming) and not self._waiting:
+            super()._end(answer)
+        elif not self.transport.is_closing():
+            self._last_words = answer
+            self._pause_reading()
+
     def _pause_reading(self) -> None:
         if not self._read_paused:
             self._read_paused = True
             self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._read_paused and not self._waiting and not self.transport.is_closing():
+        if self._read_paused and not self._waiting and not self._refused and not self.transport.is_closing():
             self._read_paused = False
             self.transport.resume_reading()
 

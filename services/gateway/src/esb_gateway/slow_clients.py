@@ -145,6 +145,8 @@ class PatientProtocol(asyncio.Protocol):
         left = self._idle_since + KEEP_ALIVE - self.loop.time()
         if left > 0:
             self._keeping = self.loop.call_later(left, self._look_at_use)
+        elif self.transport.get_write_buffer_size():
+            self.transport.abort()  # to close would wait for the client to read, for ever
         else:
             self.transport.close()
 
