@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ collect_ignore = ["artifacts", "fixtures", *([] if "ESB_E2E_PROFILE" in os.envir
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long `test_fuzz.py` looks."""
     parser.addoption("--fuzz-seconds", type=float, default=25.0, help="seconds of fuzzing the gateway")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean something: a shell's background job ignores it, and all that it starts would too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

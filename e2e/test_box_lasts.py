@@ -160,9 +160,12 @@ def test_a_functions_log_is_followed_until_the_reader_leaves(box: RealBox, clien
         assert following.stdout is not None
         mark = uuid.uuid4().hex
         request = client.invoke(FunctionName="back", Payload=json.dumps({"mark": mark}))["ResponseMetadata"]
-        line = next(line for line in following.stdout if mark in line)
-        following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 0
+        try:
+            line = next(line for line in following.stdout if mark in line)
+            following.send_signal(signal.SIGINT)
+            assert following.wait(10) == 0
+        finally:
+            following.kill()
     assert line.rstrip().endswith(f"{request['RequestId']}  back answers {mark}")
 
 
