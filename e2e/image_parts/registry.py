@@ -77,8 +77,8 @@ class Registry:
     def unfinished(self) -> int:
         """The bytes of the biggest upload under way."""
         found = [0]
-        for file in self.storage.glob("docker/registry/v2/repositories/**/_uploads/*/data"):
-            with suppress(OSError):
+        with suppress(OSError):  # uploads end while they are looked for
+            for file in self.storage.glob("docker/registry/v2/repositories/**/_uploads/*/data"):
                 found.append(file.stat().st_size)
         return max(found)
 

@@ -74,6 +74,8 @@ class Commands:
         except asyncio.CancelledError:
             await _stop(process)
             raise
+        if process.returncode == -signal.SIGINT:  # a Ctrl-C that came before it had its own session
+            raise asyncio.CancelledError
         return process.returncode or 0, (said or b"").decode(errors="replace")
 
 
