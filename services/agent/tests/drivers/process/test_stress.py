@@ -108,7 +108,7 @@ async def test_whatever_is_killed_every_call_is_answered_and_nothing_is_left(box
     # The loop's and the test's own threads come and go; workers would have left six each.
     assert open_files() <= before + 4
     lines = [json.loads(line)["line"] for line in (box.state / "logs/stress.log").read_text().splitlines()]
-    # An empty one: the end of a line whose beginning was written when its call's time was over.
-    said = Counter(line.split()[0] for line in lines if line)
+    # One without a word: the end of a line whose beginning was written when its call's time was over.
+    said = Counter(words[0] for line in lines if (words := line.split()))
     assert said["START"] == said["END"] == said["REPORT"]
     assert said["START"] == answers["result"] + answers["exit"] + answers["timeout"]
