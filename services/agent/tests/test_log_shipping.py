@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from esb_agent import log_shipping
-from esb_agent.drivers.process.logs import LogFiles
+from esb_agent.drivers.log_files import LogFiles
 from esb_agent.errors import ConfigError
 from esb_agent.log_shipping import LogShipper, named, parse_endpoint
 from esb_agent.tally import Tally

@@ -18,9 +18,9 @@ import uvloop
 from esb_agent.address import UnixAddress
 from esb_agent.config import Config, parse_config
 from esb_agent.drivers.docker.settings import DockerConfig
+from esb_agent.drivers.log_files import Ship
 from esb_agent.drivers.port import Driver
 from esb_agent.drivers.process.driver import ProcessDriver
-from esb_agent.drivers.process.logs import Ship
 from esb_agent.errors import ConfigError
 from esb_agent.fleet import Fleet
 from esb_agent.log_shipping import LogShipper

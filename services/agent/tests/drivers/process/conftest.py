@@ -2,8 +2,8 @@
 
 import attrs
 import pytest
+from esb_agent.drivers.log_files import LogFile
 from esb_agent.drivers.process.call_log import CallLog
-from esb_agent.drivers.process.logs import LogFile
 
 MIB = 1024 * 1024
 

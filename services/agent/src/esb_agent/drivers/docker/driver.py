@@ -5,10 +5,10 @@ end      the container ends, or memory runs out ─▶ EXITED ─destroy▶ gone
 """
 
 import asyncio
-from collections.abc import Coroutine
 
 import structlog
 
+from esb_agent.drivers.background import Background
 from esb_agent.drivers.docker import container
 from esb_agent.drivers.docker.container import Found
 from esb_agent.drivers.docker.engine import Engine, EngineError, EngineUnreachedError, Event
@@ -20,8 +20,8 @@ from esb_agent.drivers.docker.removal import erase
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.drivers.docker.watch import Watch
 from esb_agent.drivers.docker.worker import DockerWorker, new_worker
-from esb_agent.drivers.process.logs import LogFiles, Ship
-from esb_agent.drivers.process.state_dir import StateDirectory
+from esb_agent.drivers.log_files import LogFiles, Ship
+from esb_agent.drivers.state_dir import StateDirectory
 from esb_agent.errors import (
     ConfigError,
     DriverError,
@@ -55,7 +55,7 @@ class DockerDriver:
         self._workers: dict[str, DockerWorker] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._starts: set[asyncio.Task[object]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._closed = False
 
     async def start(self) -> None:
@@ -67,7 +67,7 @@ class DockerDriver:
         try:
             await self._engine.connect()
             await self._make_network()
-            self._in_background(self._watch.run())
+            self._background.start(self._watch.run())
             await self._remove_dead()
         except (EngineError, EngineUnreachedError) as error:
             await self.close()
@@ -105,12 +105,6 @@ class DockerDriver:
             if not _is_worker(found):
                 await erase(self._engine, found.container_id)
                 log.warning("leftover of an earlier agent removed", container=found.container_id[:12])
-
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_log_bug)
 
     async def recover(self) -> tuple[Worker, ...]:
         """See `port.Driver`. What was printed meanwhile is logged now."""
@@ -158,7 +152,7 @@ class DockerDriver:
         worker = self._workers.get(worker_id)
         if worker and worker.cpus:
             cpus, worker.cpus = worker.cpus, 0
-            self._in_background(self._limit(worker, cpus))
+            self._background.start(self._limit(worker, cpus))
 
     async def _limit(self, worker: DockerWorker, cpus: int) -> None:
         try:
@@ -339,9 +333,8 @@ class DockerDriver:
             start.cancel()
         await asyncio.gather(*self._starts, return_exceptions=True)
         await asyncio.gather(*self._removals.values(), return_exceptions=True)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._background.cancel()
+        await self._background.settled()
         for worker in self._workers.values():
             await worker.abandon()
         await self._images.close()
@@ -359,9 +352,3 @@ def _is_worker(found: Found) -> bool:
     except (KeyError, ValueError):
         return False
     return found.alive and not found.oom_killed and bool(found.address)
-
-
-def _log_bug(task: asyncio.Task[None]) -> None:
-    """The outermost layer of what runs in the background."""
-    if not task.cancelled() and (bug := task.exception()):
-        log.error("background work ended by a bug", exc_info=bug)

@@ -12,7 +12,7 @@ from esb_agent.drivers.docker.engine import Engine, EngineError
 from esb_agent.drivers.docker.images import Images
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.drivers.docker.worker import DockerWorker
-from esb_agent.drivers.process.payloads import error_json
+from esb_agent.drivers.function_error import error_json
 from esb_agent.errors import (
     AgentError,
     BadRequestError,

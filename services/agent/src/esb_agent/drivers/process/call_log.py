@@ -14,8 +14,8 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from math import ceil
 
+from esb_agent.drivers.log_files import LogFile
 from esb_agent.drivers.process.exchange import Call
-from esb_agent.drivers.process.logs import LogFile
 from esb_agent.drivers.process.payloads import Ending, ending_text
 
 PLATFORM = "platform"

@@ -9,21 +9,21 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 from attrs import frozen
 
+from esb_agent.drivers.background import Background
+from esb_agent.drivers.log_files import LogFiles, Ship, on_the_loop
 from esb_agent.drivers.process import launch, leftovers, watch
 from esb_agent.drivers.process.images import ImageStore
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.client import KeeperClient
-from esb_agent.drivers.process.logs import LogFiles, Ship, on_the_loop
 from esb_agent.drivers.process.payloads import crashed, destroyed
-from esb_agent.drivers.process.state_dir import StateDirectory, boot_id
 from esb_agent.drivers.process.worker import Paths, ProcessWorker
+from esb_agent.drivers.state_dir import StateDirectory, boot_id
 from esb_agent.errors import (
     AgentError,
     ConfigError,
@@ -76,8 +76,8 @@ class ProcessDriver:
         self._workers: dict[str, ProcessWorker] = {}
         self._runs: dict[str, ProcessWorker] = {}
         self._warned: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._removals: set[asyncio.Task[None]] = set()
+        self._background = Background()
+        self._removals = Background()
         self._closed = False
 
     async def start(self) -> None:
@@ -92,7 +92,8 @@ class ProcessDriver:
         if found:
             log.warning("leftovers of an earlier agent ended", processes=found)
         await self._start_keeper()
-        self._in_background(watch.watch_memory(lambda: list(self._runs.values()), lambda: self._keeper.pid))
+        watched = watch.watch_memory(lambda: list(self._runs.values()), lambda: self._keeper.pid)
+        self._background.start(watched)
 
     async def recover(self) -> tuple[Worker, ...]:
         """See `port.Driver`: they die with their agent."""
@@ -104,12 +105,6 @@ class ProcessDriver:
             await self._keeper.stop()
             raise ConfigError(f"{self._config.python}: awslambdaric is not installed for this interpreter")
         self._interpreter = launch.Interpreter(path=self._config.python, ready=ready, fork=self._config.fork)
-
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_log_bug)
 
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`."""
@@ -186,11 +181,7 @@ class ProcessDriver:
         if self._workers.get(worker.identity.worker_id) is worker:
             del self._workers[worker.identity.worker_id]
         worker.end(destroyed(why))
-        removal = asyncio.create_task(self._clear_away(worker))
-        self._removals.add(removal)
-        removal.add_done_callback(self._removals.discard)
-        removal.add_done_callback(_log_bug)
-        await asyncio.shield(removal)
+        await asyncio.shield(self._removals.start(self._clear_away(worker)))
 
     async def _clear_away(self, worker: ProcessWorker) -> None:
         if worker.run in self._runs:
@@ -222,7 +213,7 @@ class ProcessDriver:
         for worker in list(self._runs.values()):
             worker.process_ended(destroyed("lost with its keeper"))
         self._runs.clear()
-        self._in_background(self._recover())
+        self._background.start(self._recover())
 
     async def _recover(self) -> None:
         await self._keeper.stop()
@@ -307,17 +298,11 @@ class ProcessDriver:
             # The directories may be another agent's by now.
             return
         self._closed = True
-        for task in list(self._tasks):
-            task.cancel()
+        self._background.cancel()
         await asyncio.gather(*(self._retire(worker) for worker in list(self._workers.values())))
-        await asyncio.gather(*self._removals, return_exceptions=True)
+        await self._removals.settled()
+        await self._background.settled()
         await self._keeper.stop()
         self._logs.close()
         self._sockets.remove()
         self._state.release()
-
-
-def _log_bug(task: asyncio.Task[None]) -> None:
-    """The outermost layer of what runs in the background."""
-    if not task.cancelled() and (bug := task.exception()):
-        log.error("background work ended by a bug", exc_info=bug)

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from esb_agent.drivers.process.payloads import Ending, ending_json, error_json
+from esb_agent.drivers.function_error import error_json
+from esb_agent.drivers.process.payloads import Ending, ending_json
 from esb_agent.http_connection import Peer
 
 JSON_TYPE = b"Content-Type: application/json\r\n"

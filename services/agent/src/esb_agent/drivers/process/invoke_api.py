@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from esb_agent.drivers.function_error import error_json
 from esb_agent.drivers.process.exchange import JSON_TYPE, UNHANDLED, Call, Exchange
-from esb_agent.drivers.process.payloads import ending_json, error_json, timed_out
+from esb_agent.drivers.process.payloads import ending_json, timed_out
 from esb_agent.http_connection import Peer, Request
 
 PATH = b"/2015-03-31/functions/function/invocations"

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
+from esb_agent.drivers.function_error import error_json
+
 
 @frozen
 class Ending:
@@ -25,11 +27,6 @@ class Ending:
     def cause(self) -> str:
         """In a word, for counting."""
         return "destroyed" if self.asked_for else self.kind
-
-
-def error_json(kind: str, message: str) -> bytes:
-    """The body of a function error."""
-    return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
 def status_text(status: int) -> str:

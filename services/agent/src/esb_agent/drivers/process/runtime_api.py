@@ -5,8 +5,8 @@ Paths and headers to exchange calls and back.
 
 import json
 
+from esb_agent.drivers.function_error import error_json
 from esb_agent.drivers.process.exchange import JSON_TYPE, Exchange
-from esb_agent.drivers.process.payloads import error_json
 from esb_agent.http_connection import Peer, Request
 
 PREFIX = b"/2018-06-01/runtime/"

@@ -8,14 +8,15 @@ from pathlib import Path
 from attrs import frozen
 
 from esb_agent import unix_socket
+from esb_agent.drivers.log_files import LogFile
 from esb_agent.drivers.process import loopback
 from esb_agent.drivers.process.call_log import CallLog
+from esb_agent.drivers.process.capture import Captures
 from esb_agent.drivers.process.environment import ACCOUNT, DEFAULT_REGION
 from esb_agent.drivers.process.exchange import Call, Exchange
 from esb_agent.drivers.process.invoke_api import MAX_EVENT_BYTES, CallDefaults, InvokeApi
 from esb_agent.drivers.process.keeper import procfs
 from esb_agent.drivers.process.keeper.messages import Started
-from esb_agent.drivers.process.logs import Captures, LogFile
 from esb_agent.drivers.process.payloads import Ending, error_type, init_ended, init_timed_out, timed_out
 from esb_agent.drivers.process.runtime_api import MAX_RESPONSE_BYTES, RuntimeApi
 from esb_agent.errors import AgentError, DriverError, InitFailedError

@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from esb_agent.drivers.process.state_dir import StateDirectory, boot_id
+from esb_agent.drivers.state_dir import StateDirectory, boot_id
 from esb_agent.errors import ConfigError
 
 
