@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 import pytest
 from artifact_contract.errors import FieldError
 from artifactctl.images.patterns import compile_pattern, has_wildcards, match_segment, plain_name
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 
@@ -83,8 +83,16 @@ def test_stars_match_what_they_match_elsewhere(pattern: str, name: str) -> None:
 
 
 @given(st.text("ab*/", max_size=8), st.text("ab/", max_size=8))
+@example("/***/", "/")
+@example("/***/", "/a/b/")
+@example("a/**/", "a/b")
 def test_stars_among_directories_match_what_trying_everything_would(pattern: str, path: str) -> None:
-    plain = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?")
-    plain = re.sub(r"\\\*\\\*\Z", ".*", plain).replace(r"\*\*", "(?:.*/)?").replace(r"\*", "[^/]*")
-    found = compile_pattern(pattern, double_star=True).fullmatch(path)
-    assert bool(found) == bool(re.fullmatch(plain, path))
+    # Docker reads from the left: the third of three stars is one for names
+    meaning = {"*": "[^/]*", "**": "(?:.*/)?", "**/": "(?:.*/)?"}
+    tokens = re.findall(r"\*\*/?|.", pattern)
+    plain = [meaning.get(token, token) for token in tokens]
+    if tokens and tokens[-1] in {"**", "**/"}:
+        plain[-1] = ".*"
+    assert bool(compile_pattern(pattern, double_star=True).fullmatch(path)) == bool(
+        re.fullmatch("".join(plain), path)
+    )

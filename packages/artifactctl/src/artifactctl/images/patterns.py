@@ -80,10 +80,8 @@ def _without_retries(parts: Iterable[str]) -> list[str]:
 def _next_part(pattern: str, position: int, *, double_star: bool) -> tuple[str, int]:
     character = pattern[position]
     if double_star and pattern.startswith("**", position):
-        position += 2
-        if position == len(pattern):
-            return _ANYTHING, position
-        return _DIRECTORIES, position + (pattern[position] == "/")
+        position += len("**/" if pattern.startswith("**/", position) else "**")
+        return _ANYTHING if position == len(pattern) else _DIRECTORIES, position
     if character == "*":
         return _STAR, position + 1
     if character == "?":
