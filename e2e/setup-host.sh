@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Brings a bare Debian 12 host to where the gate runs: a browser, a container engine with buildx and compose, a
-# registry on 127.0.0.1:5010 and the base images in it. Packages come from the sources this machine has, Python
-# wheels from where pip gets them. Run as root. What is there stays as it is: a second run only looks.
+# Brings a bare Debian 12 host to where the gate runs: a browser, a container engine with buildx and compose, what
+# containerd mode needs, a registry on 127.0.0.1:5010 and the base images in it. Packages come from the sources
+# this machine has, Python wheels from where pip gets them. Run as root. What is there stays as it is: a second run
+# only looks.
 # e2e/host/README.md says what goes where.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/host"

@@ -2,7 +2,9 @@
 # Debian packages. The engine, buildx and compose come from trixie, because bookworm's engine has no named build
 # contexts and bookworm has neither buildx nor compose; the suite has priority 100, so nothing else comes from it.
 
-bookworm_packages=(chromium containerd containernetworking-plugins curl docker-registry iptables mmdebstrap runc)
+bookworm_packages=(chromium curl docker-registry mmdebstrap)
+# Containerd mode: the engine, its runtimes, networks of workers with their names and rules.
+bookworm_packages+=(containerd runc runsc containernetworking-plugins dnsmasq-base iproute2 iptables nftables)
 trixie_packages=(docker.io docker-cli docker-buildx docker-compose)
 trixie_sources=/etc/apt/sources.list.d/esb-e2e-trixie.sources
 trixie_pin=/etc/apt/preferences.d/esb-e2e-trixie
