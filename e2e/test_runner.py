@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner.box import Work, mark, marked_processes
+from faults.remains import marked_processes
+from runner.box import Work, mark
 from runner.cli import run as run_gate
 from runner.commands import Commands, PhaseError
 from runner.display import tail

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from faults.remains import marked_processes
 
 BIN = Path(sys.executable).parent
 _COMMAND_SECONDS = 120.0
@@ -162,18 +163,7 @@ class RealBox:
 
     def left_behind(self) -> list[str]:
         """Processes that have this box in their arguments or their environment."""
-        mark = re.compile(re.escape(os.fsencode(self.state)) + rb"(/|\0|$)")
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            try:
-                words, environ = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if mark.search(words) or mark.search(environ):
-                found.append(f"{entry.name} {words.replace(bytes(1), b' ').decode(errors='replace')}".strip())
-        return found
+        return marked_processes(str(self.state))
 
 
 def children(pid: int | None) -> list[int]:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import re
 import sys
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
+from faults.remains import marked_processes
 
 from runner.commands import Commands
 from runner.matrix import Profile
@@ -85,24 +85,6 @@ class Work:
 def mark(profile: str, place: Path) -> str:
     """Name what belongs to the runs of a profile in `place`, on a host where others may run the same one."""
     return f"esb-{profile}-{hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:6]}"
-
-
-def marked_processes(word: str) -> list[str]:
-    """The processes that have this word in their arguments or their environment, but for this one."""
-    pattern = re.compile(rb"(^|[/\0=:])" + re.escape(word.encode()) + rb"($|[/\0:])")
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words, environ = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if words and (pattern.search(words) or pattern.search(environ)):
-            found.append(
-                f"process {entry.name}: {words.replace(bytes(1), b' ').decode(errors='replace').strip()}"
-            )
-    return found
 
 
 def write_json(file: Path, value: object) -> None:
