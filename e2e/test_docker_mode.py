@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -139,6 +140,11 @@ def _answers(box: DockerBox) -> bool:
         return False
 
 
+def _listens(box: DockerBox) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(box.place / "agent.sock")) == 0
+
+
 def invoke(client: Any, function: str = "wild", **event: Any) -> tuple[str, Any]:
     """What the function says: its error's kind ("" for none) and its payload."""
     answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
@@ -208,6 +214,8 @@ def test_workers_outlive_their_agent_and_their_gateway(box: DockerBox, number: i
     box.stop("agent", number)
     assert host(box) == first  # a call needs no agent
     box.start("agent")
+    # A gateway that finds no agent serves a call with a new worker rather than none.
+    wait_for(lambda: _listens(box), "the next agent")
     box.stop("gateway", number)
     box.start("gateway")
     wait_for(lambda: _answers(box), "the next gateway")
