@@ -1,0 +1,1 @@
+"""Workers as containerd tasks in network namespaces of their own."""
