@@ -17,15 +17,12 @@ from pathlib import Path
 
 from runner.box import Work, read_health, write_json
 from runner.commands import PhaseError
+from runner.images import BUILD_SECONDS, prepare_images, setting
 
 _SOCKET = Path("/var/run/docker.sock")
 _SECONDS = 120.0
-_BUILD_SECONDS = 900.0
-_FIXTURE_IMAGES = "esb-e2e-fixtures/"
 # Below the range that the kernel takes ports of outgoing connections from, so that a restart finds it free.
 _PORTS = range(18000, 19000)
-# Contract §13: what the runtime pulls from, and what this host pushes to. Here they are one.
-_REGISTRY_NAMES = ("CONTAINER_REGISTRY", "HOST_REGISTRY_ADDR")
 _STORES = {"s3": 8333, "dynamodb": 8000}
 _PROJECT, _BRAND = "com.docker.compose.project", "io.esb.brand"
 _KIND = {"container": ("ps", "--all"), "network": ("network", "ls"), "volume": ("volume", "ls")}
@@ -54,27 +51,20 @@ class DockerBox:
         (place / "config").mkdir(mode=0o755)
         built = await self._commands.ask(
             *(sys.executable, "scripts/build_service_images.py", "--push"),
-            *("--registry", self._setting("registry"), "--base", self._setting("service_base")),
-            seconds=_BUILD_SECONDS,
+            *("--registry", setting(self._work, "registry")),
+            *("--base", setting(self._work, "service_base")),
+            seconds=BUILD_SECONDS,
         )
         self._images.write_text(built)
         self._write_settings()
-        await self._compose("up", "--detach", "--wait", "--quiet-pull", seconds=_BUILD_SECONDS)
+        await self._compose("up", "--detach", "--wait", "--quiet-pull", seconds=BUILD_SECONDS)
 
     async def deploy(self) -> None:
         """Fixture images, then validate-id, prepare-images into the registry, apply, the provisioner."""
-        for reference in self._profile.image_overrides.values():
-            await self._fixture_image(reference)
         artifact = ("--artifact", self._profile.artifact)
         config = self._work.place / "config"
-        overrides = (f"{name}={reference}" for name, reference in self._profile.image_overrides.items())
         await self._work.artifactctl("validate-id", *artifact, "--strict")
-        await self._work.artifactctl(
-            *("prepare-images", *artifact, "--target", "registry"),
-            *(word for override in overrides for word in ("--image-override", override)),
-            environ=dict.fromkeys(_REGISTRY_NAMES, self._setting("registry")),
-            seconds=_BUILD_SECONDS,
-        )
+        await prepare_images(self._work)
         await self._work.artifactctl("apply", *artifact, "--out", config)
         await self._compose("--profile", "deploy", "run", "--rm", "--no-deps", "provisioner")
         await self._served((config / "current").readlink().name)
@@ -125,12 +115,6 @@ class DockerBox:
         workers = await self._ask("ps", "--all", "--filter", f"label=io.esb.brand={self._work.mark}")
         return f"{services}\n{workers}"
 
-    def _setting(self, name: str) -> str:
-        if name not in self._profile.settings:
-            where = f"profiles.{self._profile.name}.settings.{name}"
-            raise PhaseError(f"test_matrix.yaml: {where}: expected a value, found nothing")
-        return self._profile.settings[name]
-
     def _write_settings(self) -> None:
         """What the compose file wants, in a file of its own, since it holds a secret."""
         mark, port = self._work.mark, _free_port()
@@ -153,21 +137,6 @@ class DockerBox:
             services[name] = {"ports": [f"127.0.0.1:{port}:{inside}"]}
         services["gateway"] = {"environment": dict(self._profile.environment)}
         write_json(self._override, {"services": services})
-
-    async def _fixture_image(self, reference: str) -> None:
-        """Build and push it when it is one of e2e/fixtures/images."""
-        prefix = f"{self._setting('registry')}/{_FIXTURE_IMAGES}"
-        if not reference.startswith(prefix):
-            return
-        context = self._work.root / "e2e/fixtures/images" / reference.removeprefix(prefix).partition(":")[0]
-        others = self._profile.image_overrides.items()
-        contexts = (f"{name}=docker-image://{it}" for name, it in others if not it.startswith(prefix))
-        await self._commands.run(
-            *("docker", "buildx", "build", "--quiet", "--provenance", "false", "--push", "--tag", reference),
-            *(word for one in contexts for word in ("--build-context", one)),
-            context,
-            seconds=_BUILD_SECONDS,
-        )
 
     async def _served(self, generation: str) -> None:
         """Wait until the gateway is at this generation."""

@@ -14,7 +14,7 @@ from typing import Any
 from runner.box import Work, read_health
 from runner.commands import PhaseError
 
-_BIN = Path(sys.prefix) / "bin"
+BIN = Path(sys.prefix) / "bin"
 _SECONDS = 120.0
 
 
@@ -36,16 +36,12 @@ class ProcessBox:
         await self._node("up", "--detach")
 
     async def deploy(self) -> None:
-        """validate-id, prepare-images into the layout, apply; the box provisions by itself."""
+        """validate-id, prepare-images, apply; the box provisions by itself."""
         artifact = ("--artifact", self._work.profile.artifact)
-        layout = f"oci-layout:{self._state / 'images'}"
         config = self._state / "config"
-        for words in (
-            ("validate-id", *artifact, "--strict"),
-            ("prepare-images", *artifact, "--target", layout),
-            ("apply", *artifact, "--out", config),
-        ):
-            await self._work.artifactctl(*words)
+        await self._work.artifactctl("validate-id", *artifact, "--strict")
+        await self._prepare_images()
+        await self._work.artifactctl("apply", *artifact, "--out", config)
         await self._served((config / "current").readlink().name)
 
     async def facts(self) -> Mapping[str, str]:
@@ -76,18 +72,24 @@ class ProcessBox:
         """The last lines of the services' logs."""
         if not self._state.exists():
             return ""
-        words = (_BIN / "esb-node", "logs", "--state", self._state, "--lines", "500")
+        words = (BIN / "esb-node", "logs", "--state", self._state, "--lines", "500")
         return await self._commands.ask(*words, seconds=_SECONDS, check=False)
+
+    async def _prepare_images(self) -> None:
+        """Images go into a layout that the agent reads."""
+        layout = f"oci-layout:{self._state / 'images'}"
+        words = ("prepare-images", "--artifact", self._work.profile.artifact, "--target", layout)
+        await self._work.artifactctl(*words)
 
     async def _node(self, *words: str) -> None:
         command, *options = words
         await self._commands.run(
-            _BIN / "esb-node", command, "--state", self._state, *options, seconds=_SECONDS
+            BIN / "esb-node", command, "--state", self._state, *options, seconds=_SECONDS
         )
 
     async def _status(self) -> dict[str, Any]:
         said = await self._commands.ask(
-            *(_BIN / "esb-node", "status", "--state", self._state, "--output", "json"), seconds=_SECONDS
+            *(BIN / "esb-node", "status", "--state", self._state, "--output", "json"), seconds=_SECONDS
         )
         found: dict[str, Any] = json.loads(said)
         return found

@@ -15,6 +15,7 @@ import attrs
 
 from runner import box as boxes
 from runner.box import Box, Work
+from runner.box_containerd import ContainerdBox
 from runner.box_docker import DockerBox
 from runner.box_process import ProcessBox
 from runner.commands import Commands, PhaseError
@@ -24,7 +25,11 @@ from runner.outcome import Ending, Outcome
 from runner.phases import Plan, ProfileRun
 from runner.probes import missing
 
-DRIVERS: dict[str, Callable[[Work], Box]] = {"process": ProcessBox, "docker": DockerBox}
+DRIVERS: dict[str, Callable[[Work], Box]] = {
+    "process": ProcessBox,
+    "docker": DockerBox,
+    "containerd": ContainerdBox,
+}
 _LOOK_SECONDS = 0.25
 # What this host's shell says is the operator's; no profile, key, endpoint or setting of it reaches a box.
 _HIDDEN = ("AWS_", "ESB_", "MOTO_", "COMPOSE_", "ARTIFACTCTL_")

@@ -132,6 +132,28 @@ class ProcessEngine:
         return found
 
 
+class ContainerdEngine(ProcessEngine):
+    """Of `esb-node` in containerd mode: services are its processes, workers are tasks of its containerd."""
+
+    def __init__(self, facts: Mapping[str, str]) -> None:
+        super().__init__(facts)
+        self._address = facts["CONTAINERD"]
+
+    def _processes(self) -> dict[str, int]:
+        """Each worker's first process; only this box has anything in this containerd."""
+        found = {}
+        for namespace in self._ctr("namespaces", "ls", "--quiet").split():
+            for line in self._ctr("--namespace", namespace, "tasks", "ls").splitlines()[1:]:
+                name, pid, state = line.split()
+                said = self._ctr("--namespace", namespace, "containers", "info", name, check=False)
+                if said and state in ("RUNNING", "PAUSED"):
+                    found[json.loads(said)["Labels"]["io.esb.worker"]] = int(pid)
+        return found
+
+    def _ctr(self, *words: str, check: bool = True) -> str:
+        return _command("ctr", "--address", self._address, *words, check=check)
+
+
 class DockerEngine:
     """Of the compose file: the engine starts again what ends; workers are containers of the brand."""
 
@@ -169,7 +191,11 @@ class DockerEngine:
 
 
 def _docker(*words: str, check: bool = True) -> str:
-    done = subprocess.run(["docker", *words], check=False, capture_output=True, text=True, timeout=60)
+    return _command("docker", *words, check=check)
+
+
+def _command(*words: str, check: bool) -> str:
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 or not check, (words, done.stderr)
     return done.stdout
 
@@ -177,4 +203,5 @@ def _docker(*words: str, check: bool = True) -> str:
 ENGINES: dict[str, Callable[[Mapping[str, str]], Engine]] = {
     "process": ProcessEngine,
     "docker": DockerEngine,
+    "containerd": ContainerdEngine,
 }

@@ -36,6 +36,8 @@ generate() { # profile, mode, templates
 log=$(mktemp)
 generate e2e-process process "${templates[@]}"
 generate e2e-docker docker "${templates[@]}" template.image.yaml
+generate e2e-containerd containerd "${templates[@]}" template.image.yaml
+generate e2e-gvisor containerd "${templates[@]}" template.image.yaml
 rm -f "$log"
 
 [ -n "$check" ] || exit 0

@@ -1,0 +1,5 @@
+"""What chain_invoke calls."""
+
+
+def handler(event, context):
+    return {"function": context.function_name, "message": event["message"]}

@@ -1,0 +1,5 @@
+"""A layer's module."""
+
+
+def hello(name):
+    return f"hello {name}"
