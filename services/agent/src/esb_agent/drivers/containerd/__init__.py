@@ -1,1 +1,1 @@
-"""Workers as containerd tasks in network namespaces of their own."""
+"""Mode `containerd`: workers are containers of a containerd, in networks made by CNI plugins."""
