@@ -1,6 +1,6 @@
 """containerd's gRPC services: their messages, and calls of them.
 
-The descriptors live in a pool of their own, so that nothing else in this interpreter that speaks to containerd
+The descriptors live in a pool of their own, so that nothing else here that speaks to containerd
 clashes with them. They are what `scripts/generate_stubs.py` makes of the .proto files beside this one.
 """
 
