@@ -68,8 +68,12 @@ class Exchange:
     def start(self, endpoint: Endpoint, request: Request) -> None:
         """Run the endpoint until it waits for something, or to its end."""
         self.started = True
-        self._coroutine = endpoint(request)
-        self._step()
+        try:
+            self._coroutine = endpoint(request)
+        except Exception as error:  # noqa: BLE001 - the outermost point of a request
+            self._end(error)
+        else:
+            self._step()
 
     def cancel(self, msg: object = None) -> None:
         """Stop the endpoint where it waits."""

@@ -33,6 +33,7 @@ class Ids:
         noise = secrets.token_hex(9)
         self._request_prefix = f"{noise[:8]}-{noise[8:12]}-4{noise[12:15]}-a{noise[15:18]}-"
         self._trace_part = secrets.token_hex(6)
+        self._second, self._trace_prefix = -1, ""
         self._numbers = count(secrets.randbits(40))
 
     def request_id(self) -> str:
@@ -41,7 +42,10 @@ class Ids:
 
     def trace(self, now: float) -> str:
         """Return a new trace header value for the time `now` (seconds since the epoch)."""
-        return f"Root=1-{int(now):08x}-{self._trace_part}{next(self._numbers):012x}"
+        second = int(now)
+        if second != self._second:
+            self._second, self._trace_prefix = second, f"Root=1-{second:08x}-{self._trace_part}"
+        return f"{self._trace_prefix}{next(self._numbers):012x}"
 
 
 def given_trace(value: bytes | None) -> str | None:

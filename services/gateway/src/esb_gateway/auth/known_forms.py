@@ -16,6 +16,7 @@ import re
 import time
 from functools import lru_cache
 from hashlib import sha256
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -28,19 +29,48 @@ _LONGEST = 1024
 _ISO_BASIC = re.compile(rb"[0-9]{8}T[0-9]{6}Z")
 _MARK = b", Signature="
 _MARK_LENGTH = 64
-_TO_SIGN = ALGORITHM.encode() + b"\n%b\n%b\n%b"
+_BLOCK = 64  # bytes, of SHA-256
+
+
+class _Hash(Protocol):
+    """A hash under way."""
+
+    def copy(self) -> _Hash: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+    def hexdigest(self) -> str: ...
+
+
+class _Hmac:
+    """HMAC with the key worked in already, which is most of the work for texts this short."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner: _Hash = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer: _Hash = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hexdigest(self, text: bytes) -> str:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 @frozen
 class _Form:
-    """What one client's Authorization headers of a day have in common; `names` are the signed headers."""
+    """What one client's Authorization headers of a day have in common; `names` are the signed headers.
+
+    `canonical` and `to_sign` are the texts that are signed, with places for what differs.
+    """
 
     day: bytes
-    scope: bytes
-    signing_key: bytes = field(repr=False)
     names: tuple[bytes, ...]
-    listed: bytes
     signed: frozenset[bytes]
+    canonical: bytes
+    to_sign: bytes
+    hmac: _Hmac = field(repr=False)
 
 
 class KnownForms:
@@ -60,11 +90,7 @@ class KnownForms:
             return
         if len(self._forms) >= _MOST:
             self._forms.clear()
-        listed = signed_headers.encode("latin-1")
-        names = tuple(listed.split(b";"))
-        self._forms[before] = _Form(
-            scope[:8].encode("latin-1"), scope.encode("latin-1"), signing_key, names, listed, frozenset(names)
-        )
+        self._forms[before] = _form(scope.encode("latin-1"), signing_key, signed_headers.encode("latin-1"))
 
     def verify(self, request: Request, body: bytes, now: float) -> bool:
         """Whether the request is of a known form and its signature right; False says nothing."""
@@ -85,9 +111,22 @@ class KnownForms:
         canonical = _canonical(request, form, hashed)
         if canonical is None:
             return False
-        to_sign = _TO_SIGN % (date, form.scope, sha256(canonical).hexdigest().encode())
-        expected = hmac.digest(form.signing_key, to_sign, "sha256").hex().encode()
-        return hmac.compare_digest(expected, mark)
+        to_sign = form.to_sign % (date, sha256(canonical).hexdigest().encode())
+        return hmac.compare_digest(form.hmac.hexdigest(to_sign).encode(), mark)
+
+
+def _form(scope: bytes, signing_key: bytes, listed: bytes) -> _Form:
+    names = tuple(listed.split(b";"))
+    plain = [name.replace(b"%", b"%%") for name in names]
+    lines = b"".join([name + b":%b\n" for name in plain])
+    return _Form(
+        day=scope[:8],
+        names=names,
+        signed=frozenset(names),
+        canonical=b"%b\n%b\n\n" + lines + b"\n" + b";".join(plain) + b"\n%b",
+        to_sign=ALGORITHM.encode() + b"\n%b\n" + scope.replace(b"%", b"%%") + b"\n%b",
+        hmac=_Hmac(signing_key),
+    )
 
 
 def _canonical(request: Request, form: _Form, body_hash: bytes) -> bytes | None:
@@ -98,14 +137,14 @@ def _canonical(request: Request, form: _Form, body_hash: bytes) -> bytes | None:
             return None
     if not PLAIN_PATH.fullmatch(request.raw_path):
         return None
-    parts = [f"{request.method}\n{request.raw_path}\n\n".encode("latin-1")]
+    values = [request.method.encode("latin-1"), request.raw_path.encode("latin-1")]
     for name in form.names:
         value = fields.get(name)
         if value is None:
             return None
-        parts += (name, b":", b" ".join(value.split()), b"\n")
-    parts += (b"\n", form.listed, b"\n", body_hash)
-    return b"".join(parts)
+        values.append(b" ".join(value.split()))
+    values.append(body_hash)
+    return form.canonical % tuple(values)
 
 
 @lru_cache(maxsize=1024)

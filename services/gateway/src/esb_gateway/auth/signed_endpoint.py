@@ -7,6 +7,9 @@ Who has no key of this box is refused before a byte of the body is read.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 import orjson
 
 from esb_gateway.auth.errors import AuthError
@@ -27,12 +30,15 @@ class SignedEndpoint:
         self._sigv4 = sigv4
         self._front = front
 
-    async def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Pass on what is signed; answer everything else as AWS does."""
         body = request.whole()
         small = body is not None and len(body) <= MAX_BYTES
         if body is not None and small and self._sigv4.knows(request, body, self._front.clock.now()):
-            return await self._endpoint(request)
+            return self._endpoint(request)
+        return self._examine(request)
+
+    async def _examine(self, request: Request) -> Response:
         method, path, query = request.method, request.raw_path, request.query
         try:
             signature = self._sigv4.precheck(
