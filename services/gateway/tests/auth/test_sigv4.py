@@ -302,6 +302,15 @@ def _mutate(data, value: bytes) -> bytes:
     return value[:place] + (byte if kind == "change" else b"") + value[place + 1 :]
 
 
+@pytest.mark.parametrize("byte", [b"\x85", b"\xa0"])
+def test_what_is_white_space_in_texts_only_is_none_around_an_authorization(byte):
+    sigv4 = SigV4(CredentialStore(CREDENTIALS), "us-east-1")
+    with pytest.raises(AuthError):
+        sigv4.verify(
+            with_header(SENT, b"authorization", byte + dict(SENT.headers)[b"authorization"]), SENT_AT
+        )
+
+
 @given(st.data())
 @settings(max_examples=400, deadline=None)
 def test_any_change_of_a_signed_request_is_refused(data):

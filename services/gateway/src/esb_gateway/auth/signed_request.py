@@ -25,6 +25,7 @@ TERMINATOR = "aws4_request"
 Header = tuple[bytes, bytes]
 _USUAL = re.compile(rf"{ALGORITHM} Credential=(?P<credential>[^\s,=]+), SignedHeaders=(?P<signed>[^\s,=]+)")
 _SIGNATURE_LENGTH = 64
+_WHITE = " \t\n\r\x0b\x0c"  # of HTTP; of texts, what a byte above ASCII stands for may be white space too
 _MAX_CACHED = 1024
 PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 _PRESIGNED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
@@ -71,18 +72,18 @@ def _usual_form(text: str) -> tuple[str, str] | None:
 
 
 def _read_any_header(text: str, date: bytes | None, token: bytes) -> Signature:
-    scheme, _, rest = text.strip().partition(" ")
+    scheme, _, rest = text.strip(_WHITE).partition(" ")
     if scheme != ALGORITHM:
         if scheme.startswith("AWS"):
             raise IncompleteSignatureError(f"Unsupported AWS 'algorithm': '{scheme[:64]}'.")
         raise MissingAuthenticationTokenError("Missing Authentication Token")
     parts: dict[str, str] = {}
     for part in rest.split(","):
-        name, separator, value = part.strip().partition("=")
+        name, separator, value = part.strip(_WHITE).partition("=")
         if not separator or name in parts:
             raise IncompleteSignatureError(
-                f"'{part.strip()[:128]}' not a valid key=value pair (missing equal-sign) in Authorization"
-                f" header: '{text[:512]}'."
+                f"'{part.strip(_WHITE)[:128]}' not a valid key=value pair (missing equal-sign) in"
+                f" Authorization header: '{text[:512]}'."
             )
         parts[name] = value
     credential, signed = parts.get("Credential"), parts.get("SignedHeaders")
