@@ -61,6 +61,7 @@ class DockerBox:
             "agent": {
                 "ESB_AGENT_STATE_DIR": f"{self.place}/agent",
                 "ESB_AGENT_DRIVER": "docker",
+                "ESB_BRAND_SLUG": "esb",
                 "ESB_ENV": self.environment,
                 "ESB_DOCKER_NETWORK": self.network,
                 "ESB_IMAGE_PULL": "never",

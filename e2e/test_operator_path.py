@@ -103,7 +103,7 @@ class Site:
             "ESB_SECRET_ACCESS_KEY": secrets.token_hex(20),
             "DOCKER_GID": str(SOCKET.stat().st_gid),
             "ESB_NETWORK": self.mark,
-            "ESB_BRAND": self.mark,
+            "ESB_BRAND_SLUG": self.mark,
             "ESB_GATEWAY_PORT": str(self.port),
             "FUNCTION": "connectivity-target",
             "PAYLOAD": '{"message": "by hand"}',

@@ -123,7 +123,7 @@ class DockerBox:
             "DOCKER_GID": _SOCKET.stat().st_gid,
             "ESB_ACCESS_KEY_ID": "e2e-functions",
             "ESB_SECRET_ACCESS_KEY": os.urandom(20).hex(),
-            "ESB_BRAND": mark,
+            "ESB_BRAND_SLUG": mark,
             "ESB_ENV": "gate",
             "ESB_NETWORK": mark,
             "ESB_GATEWAY_PORT": port,

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from artifact_contract.runtime_identity import RuntimeIdentity
 from esb_agent.address import TcpAddress, TlsFiles, UnixAddress
 from esb_agent.config import parse_config
 from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
@@ -84,12 +85,15 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value):
     assert "\n" not in message
 
 
-DOCKER = {**GOOD, "ESB_AGENT_DRIVER": "docker"}
+DOCKER = {**GOOD, "ESB_AGENT_DRIVER": "docker", "ESB_BRAND_SLUG": "acme"}
 
 
 def test_mode_docker_needs_no_image_layout_and_no_interpreter():
     least = {name: value for name, value in DOCKER.items() if name != "ESB_IMAGE_LAYOUT"}
-    assert parse_config(least, "/nowhere/python").driver == DockerConfig(state_dir=Path("/var/lib/esb"))
+    assert parse_config(least, "/nowhere/python").driver == DockerConfig(
+        state_dir=Path("/var/lib/esb"),
+        identity=RuntimeIdentity(slug="acme", source="ESB_BRAND_SLUG"),
+    )
 
 
 def test_everything_of_mode_docker_can_be_set():
@@ -98,7 +102,7 @@ def test_everything_of_mode_docker_can_be_set():
             **DOCKER,
             "ESB_DOCKER_HOST": "tcp://engine:2375",
             "ESB_DOCKER_NETWORK": "shop",
-            "ESB_BRAND": "acme",
+            "ESB_BRAND_SLUG": "acme",
             "ESB_ENV": "stage",
             "ESB_IMAGE_PULL": "always",
             "ESB_DOCKER_CONFIG": "/etc/docker.json",
@@ -111,9 +115,9 @@ def test_everything_of_mode_docker_can_be_set():
     assert config.driver == DockerConfig(
         state_dir=Path("/var/lib/esb"),
         host="tcp://engine:2375",
-        network="shop",
-        brand="acme",
-        environment="stage",
+        identity=RuntimeIdentity(
+            slug="acme", source="ESB_BRAND_SLUG", environment="stage", given_network="shop"
+        ),
         pull=PullPolicy.ALWAYS,
         auth_file=Path("/etc/docker.json"),
         init_seconds=20,
@@ -128,7 +132,7 @@ def test_everything_of_mode_docker_can_be_set():
         ("ESB_DOCKER_HOST", "/var/run/docker.sock"),
         ("ESB_DOCKER_HOST", "tcp://engine"),
         ("ESB_DOCKER_NETWORK", "a network"),
-        ("ESB_BRAND", "-brand"),
+        ("ESB_BRAND_SLUG", "---"),
         ("ESB_ENV", "x" * 64),
         ("ESB_IMAGE_PULL", "sometimes"),
         ("ESB_DOCKER_CONFIG", "relative.json"),
@@ -139,6 +143,26 @@ def test_a_wrong_value_of_mode_docker_is_named(name, value):
         parse_config({**DOCKER, name: value}, sys.executable)
     assert str(caught.value).startswith(f"{name}: expected ")
     assert value in str(caught.value)
+
+
+@pytest.mark.parametrize("network", [{}, {"ESB_DOCKER_NETWORK": ""}])
+def test_an_engines_driver_does_not_start_without_an_identity(network):
+    unnamed = {name: value for name, value in DOCKER.items() if name != "ESB_BRAND_SLUG"}
+    with pytest.raises(ConfigError, match=r"ESB_BRAND_SLUG.*PROJECT_NAME and ENV.*network"):
+        parse_config({**unnamed, **network}, sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("variables", "slug", "network"),
+    [
+        ({"PROJECT_NAME": "orders_env", "ENV": "prod"}, "orders-prod", "orders-prod"),
+        ({"ESB_DOCKER_NETWORK": "shop-external"}, "shop", "shop-external"),
+    ],
+)
+def test_project_or_network_give_the_identity_too(variables, slug, network):
+    unnamed = {name: value for name, value in DOCKER.items() if name != "ESB_BRAND_SLUG"}
+    identity = parse_config({**unnamed, **variables}, sys.executable).driver.identity
+    assert (identity.slug, identity.network) == (slug, network)
 
 
 def test_a_socket_path_over_the_kernels_limit_is_refused():

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from artifact_contract.runtime_identity import IdentityError, RuntimeIdentity, resolve_identity
 from attrs import frozen
 
 from esb_agent.address import Address, TcpAddress, TlsFiles, UnixAddress
@@ -78,15 +79,24 @@ def _docker(environment: Mapping[str, str]) -> DockerConfig:
     return DockerConfig(
         state_dir=_path(environment, "ESB_AGENT_STATE_DIR"),
         host=host,
-        network=_name(environment, "ESB_DOCKER_NETWORK", "esb"),
-        brand=_name(environment, "ESB_BRAND", "esb"),
-        environment=_name(environment, "ESB_ENV", "dev"),
+        identity=_identity(environment, "ESB_DOCKER_NETWORK"),
         pull=PullPolicy(_choice(environment, "ESB_IMAGE_PULL", policies)),
         auth_file=_path(environment, "ESB_DOCKER_CONFIG") if environment.get("ESB_DOCKER_CONFIG") else None,
         init_seconds=_init_seconds(environment),
         log_max_bytes=_log_max_bytes(environment),
         log_backups=_log_backups(environment),
     )
+
+
+def _identity(environment: Mapping[str, str], network: str = "") -> RuntimeIdentity:
+    """Whose workers these are; `network` is the variable with the engine's network, for drivers that have one."""
+    names = ("ESB_ENV", "ENV", *([network] if network else []))
+    for name in names:
+        _name(environment, name, "unset")
+    try:
+        return resolve_identity(environment, environment.get(network, ""))
+    except IdentityError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _init_seconds(environment: Mapping[str, str]) -> int:

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 import pytest
+from artifact_contract.runtime_identity import RuntimeIdentity
 from esb_agent.drivers.docker.driver import DockerDriver
 from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
@@ -115,9 +116,9 @@ class DockerSubject(Subject):
         self.box = f"test{secrets.token_hex(4)}"
         self.config = DockerConfig(
             state_dir=state,
-            network=f"esb-{self.box}",
-            brand="esb",
-            environment=self.box,
+            identity=RuntimeIdentity(
+                slug="esb", source="", environment=self.box, given_network=f"esb-{self.box}"
+            ),
             pull=PullPolicy.NEVER,
         )
 

@@ -5,6 +5,7 @@ import json
 import secrets
 
 import pytest
+from artifact_contract.runtime_identity import RuntimeIdentity
 from esb_agent.drivers.docker.driver import DockerDriver
 from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.model import FunctionSpec, Identity
@@ -18,8 +19,12 @@ class DockerBox:
         self.environment = f"test{secrets.token_hex(4)}"
         self.settings = {
             "state_dir": state,
-            "network": f"esb-{self.environment}",
-            "environment": self.environment,
+            "identity": RuntimeIdentity(
+                slug="esb",
+                source="",
+                environment=self.environment,
+                given_network=f"esb-{self.environment}",
+            ),
         }
         self.count = 0
 

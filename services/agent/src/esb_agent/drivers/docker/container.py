@@ -4,7 +4,6 @@ The limits are Lambda's: memory is a hard limit without swap, a CPU for each 176
 that can be written.
 """
 
-import re
 from collections.abc import Mapping
 
 from attrs import frozen
@@ -25,7 +24,6 @@ TMP_OPTIONS = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 # AWS runs functions as sbx_user1051; used where an image names no user.
 USER = "993:990"
 DEFAULT_REGION = "us-east-1"
-NAME_LENGTH = 63
 LOG_OPTIONS = {"max-size": "2m", "max-file": "2", "compress": "false"}
 OWNER, WORKER, FUNCTION = "io.esb.owner", "io.esb.worker", "io.esb.function"
 BRAND, ENVIRONMENT = "io.esb.brand", "io.esb.env"
@@ -53,19 +51,14 @@ class Found:
         return self.status in ("running", "paused")
 
 
-def slug(text: str) -> str:
-    """What container names may hold, at most 63 characters of it."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:NAME_LENGTH].strip("-.") or "function"
-
-
 def container_name(config: DockerConfig, identity: Identity, spec: FunctionSpec) -> str:
-    """`{brand}-{env}-{function}-{id}`."""
-    return f"{config.brand}-{config.environment}-{slug(spec.name)}-{identity.worker_id}"
+    """`{slug}-{env}-{function}-{id}`."""
+    return config.identity.worker_name(spec.name, identity.worker_id)
 
 
 def box_labels(config: DockerConfig) -> dict[str, str]:
     """What all containers of this box have, and none of another."""
-    return {BRAND: config.brand, ENVIRONMENT: config.environment}
+    return {BRAND: config.identity.slug, ENVIRONMENT: config.identity.environment}
 
 
 def cpus(memory_mb: int, available: int) -> int:
@@ -138,7 +131,7 @@ def create_request(
         "Labels": dict(marks),
         "User": image_user or USER,
         "HostConfig": {
-            "NetworkMode": config.network,
+            "NetworkMode": config.identity.network,
             "Memory": spec.memory_mb * MIB,
             "MemorySwap": spec.memory_mb * MIB,
             "NanoCpus": nano_cpus,

@@ -76,7 +76,7 @@ class DockerDriver:
         log.info("engine found", version=about.version, api=about.api, cpus=about.cpus)
 
     async def _make_network(self) -> None:
-        name = self._config.network
+        name = self._config.identity.network
         if not await self._engine.network_exists(name):
             try:
                 await self._engine.create_network(name, self._labels)

@@ -6,6 +6,7 @@ Apart from the driver, so that reading the configuration does not load it.
 from enum import Enum
 from pathlib import Path
 
+from artifact_contract.runtime_identity import RuntimeIdentity
 from attrs import frozen
 
 
@@ -19,16 +20,14 @@ class PullPolicy(Enum):
 
 @frozen(kw_only=True)
 class DockerConfig:
-    """`host` is `unix:///path` or `tcp://host:port`; `brand` and `environment` tell this box's containers.
+    """`host` is `unix:///path` or `tcp://host:port`; `identity` tells this box's containers, and names its network.
 
     `auth_file` is a docker configuration file with the registries' credentials, if there are any.
     """
 
     state_dir: Path
+    identity: RuntimeIdentity
     host: str = "unix:///var/run/docker.sock"
-    network: str = "esb"
-    brand: str = "esb"
-    environment: str = "dev"
     pull: PullPolicy = PullPolicy.MISSING
     auth_file: Path | None = None
     init_seconds: float = 10.0
