@@ -72,7 +72,7 @@ class RuntimeIdentity:
     def worker_name(self, function: str, worker_id: str) -> str:
         """`{slug}-{env}-{function}-{id}`, as Docker and containerd both take it.
 
-        What does not fit into 76 characters, or an id that had to be changed, is followed by a digest instead.
+        A digest ends what does not fit into 76 characters, or has an id that had to be changed.
         """
         whole = f"{self.slug}-{self.environment}-{function}-{worker_id}"
         name = _plain(f"{self.slug}-{self.environment}-{function}") + "-" + _plain(worker_id)

@@ -89,7 +89,7 @@ def _docker(environment: Mapping[str, str]) -> DockerConfig:
 
 
 def _identity(environment: Mapping[str, str], network: str = "") -> RuntimeIdentity:
-    """Whose workers these are; `network` is the variable with the engine's network, for drivers that have one."""
+    """Whose workers these are; `network` names the variable with the engine's network, where there is one."""
     names = ("ESB_ENV", "ENV", *([network] if network else []))
     for name in names:
         _name(environment, name, "unset")

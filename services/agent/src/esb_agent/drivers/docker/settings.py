@@ -20,7 +20,7 @@ class PullPolicy(Enum):
 
 @frozen(kw_only=True)
 class DockerConfig:
-    """`host` is `unix:///path` or `tcp://host:port`; `identity` tells this box's containers, and names its network.
+    """`host` is `unix:///path` or `tcp://host:port`; `identity` is what its containers are named after.
 
     `auth_file` is a docker configuration file with the registries' credentials, if there are any.
     """
