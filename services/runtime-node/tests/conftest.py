@@ -60,6 +60,9 @@ class FakeLauncher:
     def is_ready(self, probe):
         return probe.url in self.ready
 
+    def liveness(self, probe, clock):
+        return None
+
 
 class FakeTime:
     """A clock that moves only when it is told to."""
@@ -176,5 +179,9 @@ def gone():
 @pytest.fixture(autouse=True)
 def nothing_inherited(monkeypatch):
     """No AWS setup of this host reaches a test."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "ESB_"))]:
+    for name in [
+        name
+        for name in os.environ
+        if name.startswith(("AWS_", "ESB_", "CONTAINERD_")) and name != "ESB_REQUIRE_ENGINES"
+    ]:
         monkeypatch.delenv(name)

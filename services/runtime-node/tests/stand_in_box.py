@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from esb_node import lock
-from esb_node.box import Plan
 from esb_node.box_state import BoxState
 from esb_node.detach import detach_box
 from esb_node.errors import NodeError
+from esb_node.parts import Plan
 from esb_node.specs import HttpProbe, JobSpec, ServiceSpec
 from esb_node.up import run_box
 

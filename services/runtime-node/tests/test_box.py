@@ -2,10 +2,12 @@ import stat
 
 import pytest
 from esb_node import box as box_module
-from esb_node.box import AGENT, DATA_PLANE, GATEWAY, UpRequest, plan_box, require_parts
+from esb_node import parts as parts_module
+from esb_node.box import UpRequest, plan_box
 from esb_node.box_state import read_state, write_state
 from esb_node.errors import MissingPartsError, NodeError
 from esb_node.files import make_private
+from esb_node.parts import AGENT, DATA_PLANE, GATEWAY, require_parts
 
 HOST = {
     "PATH": "/bin",
@@ -90,7 +92,9 @@ def test_a_socket_path_too_long_for_the_kernel_goes_to_a_short_private_place(tmp
 
 
 def test_missing_parts_are_named_with_the_command_that_installs_them(monkeypatch):
-    monkeypatch.setattr(box_module, "_PARTS", {"esb_node": "itself", "no_such_module_x": "agent"})
+    monkeypatch.setattr(
+        parts_module, "_MODULES", {"agent": {"esb_node": "itself", "no_such_module_x": "agent"}}
+    )
     with pytest.raises(
         MissingPartsError, match=r"not installed: agent .*pip install 'esb-runtime-node\[embedded\]'"
     ):

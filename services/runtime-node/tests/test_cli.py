@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from esb_node import box as box_module
 from esb_node import lock
-from esb_node.box import LOG_NAMES, UpRequest, plan_box
+from esb_node import parts as parts_module
+from esb_node.box import UpRequest, plan_box
 from esb_node.box_state import ProvisionerState, ServiceState, write_state
 from esb_node.cli import command, main
 from esb_node.files import make_private
 from esb_node.logs import open_log
+from esb_node.parts import LOG_NAMES
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_logs_of_a_service_there_is_none_of_is_a_usage_error(state):
 
 
 def test_a_port_in_use_ends_up_before_anything_starts(state, monkeypatch, capsys):
-    monkeypatch.setattr(box_module, "_PARTS", {})
+    monkeypatch.setattr(parts_module, "_MODULES", {})
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setattr(
@@ -178,7 +179,7 @@ def test_a_port_in_use_ends_up_before_anything_starts(state, monkeypatch, capsys
 
 
 def test_up_without_the_embedded_parts_says_how_to_install_them(state, monkeypatch, capsys):
-    monkeypatch.setattr(box_module, "_PARTS", {"no_such_module_x": "agent"})
+    monkeypatch.setattr(parts_module, "_MODULES", {"agent": {"no_such_module_x": "agent"}})
     monkeypatch.setattr("sys.argv", ["esb-node", "up", "--state", str(state)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -187,7 +188,7 @@ def test_up_without_the_embedded_parts_says_how_to_install_them(state, monkeypat
 
 
 def test_a_state_that_can_not_be_written_is_an_error_not_a_bug(monkeypatch, capsys):
-    monkeypatch.setattr(box_module, "_PARTS", {})
+    monkeypatch.setattr(parts_module, "_MODULES", {})
     monkeypatch.setattr("sys.argv", ["esb-node", "up", "--state", "/proc/nothing/box"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -5,11 +5,12 @@ import sys
 import pytest
 from attrs import evolve
 from click.testing import CliRunner
-from esb_node.box import GATEWAY, Plan, UpRequest, plan_box
+from esb_node.box import UpRequest, plan_box
 from esb_node.box_state import write_state
 from esb_node.cli import command
 from esb_node.credentials import Credentials, make_credentials, read_credentials
 from esb_node.errors import NodeError
+from esb_node.parts import GATEWAY, Plan
 
 FILE = """
 access_keys:

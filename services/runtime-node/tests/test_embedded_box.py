@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 import pytest
-from esb_node.box import AGENT, DATA_PLANE, GATEWAY
+from esb_node.parts import AGENT, DATA_PLANE, GATEWAY
 
 NEEDED = ("esb_agent", "esb_gateway", "esb_provisioner", "moto", "flask")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]

@@ -8,9 +8,6 @@ agent (unix socket) ◀─ gateway (HTTP)
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,33 +15,21 @@ from attrs import frozen
 
 from esb_node import ports
 from esb_node.box_state import BoxState, read_state
-from esb_node.errors import MissingPartsError
-from esb_node.sockets import socket_path
-from esb_node.specs import HttpProbe, JobSpec, ServiceSpec, SocketProbe
-
-DATA_PLANE, AGENT, GATEWAY, PROVISIONER, SUPERVISOR = (
-    "data-plane",
-    "agent",
-    "gateway",
-    "provisioner",
-    "supervisor",
+from esb_node.parts import (
+    AGENT,
+    DATA_PLANE,
+    GATEWAY,
+    LOOPBACK,
+    Plan,
+    agent_spec,
+    aws_environment,
+    credentials_file,
+    data_plane_spec,
+    gateway_spec,
+    provisioner_spec,
+    without_host_settings,
 )
-LOG_NAMES = (SUPERVISOR, DATA_PLANE, AGENT, GATEWAY, PROVISIONER)
-REGION = "us-east-1"
-ACCOUNT = "000000000000"
-_GATEWAY_STATE, _CREDENTIALS = "gateway", "credentials.yml"
-_HOST = "127.0.0.1"
-_PARTS = {
-    "esb_agent": "agent",
-    "esb_gateway": "gateway",
-    "esb_provisioner": "provisioner",
-    "moto": "moto",
-    "flask": "moto[server]",
-}
-_HOST_ONLY = ("AWS_", "MOTO_")
-_STORE_SECONDS = "20"
-_STORE_KEYS = {"AWS_ACCESS_KEY_ID": "provisioner", "AWS_SECRET_ACCESS_KEY": "not-compared"}  # moto takes any
-_DRAIN_SECONDS = "5"  # a box that is told to stop does not wait for the longest call there can be
+from esb_node.sockets import socket_path
 
 
 @frozen
@@ -58,87 +43,33 @@ class UpRequest:
     data_port: int | None = None
 
 
-@frozen
-class Plan:
-    """Everything that is known before the first process starts; `state` is what box.json begins with."""
-
-    state: BoxState
-    services: tuple[ServiceSpec, ...]
-    job: JobSpec | None
-    data_plane: str = DATA_PLANE
-
-
-def require_parts() -> None:
-    """Check that the services of the embedded box are installed.
-
-    Raises:
-        MissingPartsError: names what is missing and the command that installs it.
-    """
-    missing = sorted({name for module, name in _PARTS.items() if importlib.util.find_spec(module) is None})
-    if missing:
-        raise MissingPartsError(
-            f"parts of the embedded box are not installed: {', '.join(missing)}"
-            " (install them with: pip install 'esb-runtime-node[embedded]')"
-        )
-
-
-def log_file(state: Path, name: str) -> Path:
-    """Where a part of the box logs to."""
-    return state / "logs" / f"{name}.log"
-
-
 def plan_box(request: UpRequest, environ: Mapping[str, str]) -> Plan:
     """Choose ports and say how everything is started.
 
     Raises:
         PortInUseError: a port that was asked for is taken.
     """
-    state = request.state.resolve()
-    box = _box(request, state, environ)
-    common = _without_host_settings(environ)
-    aws = _aws(box)
-    python = (sys.executable, "-P", "-m")
-    agent_socket = Path(box.urls[AGENT].removeprefix("unix:"))
+    box = begin_box(request, environ, LOOPBACK)
+    common = without_host_settings(environ)
+    store = box.urls[DATA_PLANE]
+    aws = aws_environment(store, store, store, box.urls[GATEWAY])
     services = (
-        ServiceSpec(
-            name=DATA_PLANE,
-            argv=(*python, "moto.server", "-H", _HOST, "-p", str(box.ports[DATA_PLANE])),
-            ready=HttpProbe(f"{box.urls[DATA_PLANE]}/moto-api/"),
-            address=box.urls[DATA_PLANE],
-            log=log_file(state, DATA_PLANE),
-            stop_seconds=0.0,
-            env=common | {"MOTO_ACCOUNT_ID": ACCOUNT, "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"},
-        ),
-        ServiceSpec(
-            name=AGENT,
-            argv=(*python, "esb_agent"),
-            ready=SocketProbe(agent_socket),
-            address=box.urls[AGENT],
-            log=log_file(state, AGENT),
-            env=common | _agent_env(box, state),
-            stop_seconds=8.0,
-        ),
-        ServiceSpec(
-            name=GATEWAY,
-            argv=(*python, "esb_gateway"),
-            ready=HttpProbe(f"{box.urls[GATEWAY]}/health"),
-            address=box.urls[GATEWAY],
-            log=log_file(state, GATEWAY),
-            env=common | aws | _gateway_env(box, state),
-            stop_seconds=8.0,
-        ),
+        data_plane_spec(box, LOOPBACK, common),
+        agent_spec(box, common | {"ESB_AGENT_DRIVER": "process", "ESB_IMAGE_LAYOUT": box.images_dir}),
+        gateway_spec(box, LOOPBACK, common | aws),
     )
-    job = JobSpec(
-        name=PROVISIONER,
-        argv=(*python, "esb_provisioner", "--output", "json", "--wait", _STORE_SECONDS),
-        output=state / "provisioner.json",
-        log=log_file(state, PROVISIONER),
-        env=common | aws | _STORE_KEYS | _no_host_profile() | {"ESB_CONFIG_DIR": box.config_dir},
-    )
-    return Plan(box, services, job)
+    return Plan(box, services, provisioner_spec(box, common | aws))
 
 
-def _box(request: UpRequest, state: Path, environ: Mapping[str, str]) -> BoxState:
+def begin_box(
+    request: UpRequest, environ: Mapping[str, str], data_host: str, mode: str = "process"
+) -> BoxState:
+    """What is known of a box before it starts: its directories, ports and addresses.
+
+    Raises:
+        PortInUseError: a port that was asked for is taken.
+    """
+    state = request.state.resolve()
     previous = read_state(state)
     used = previous.ports if previous else {}
     gateway = ports.choose(request.gateway_port, used.get(GATEWAY), option="--gateway-port")
@@ -151,61 +82,11 @@ def _box(request: UpRequest, state: Path, environ: Mapping[str, str]) -> BoxStat
         config_dir=str((request.config_dir or state / "config").resolve()),
         images_dir=str((request.images or state / "images").resolve()),
         urls={
-            GATEWAY: f"http://{_HOST}:{gateway}",
-            DATA_PLANE: f"http://{_HOST}:{data}",
+            GATEWAY: f"http://{LOOPBACK}:{gateway}",
+            DATA_PLANE: f"http://{data_host}:{data}",
             AGENT: f"unix:{socket_path(state, 'agent.sock')}",
         },
         ports={GATEWAY: gateway, DATA_PLANE: data},
-        credentials_file=environ.get("ESB_GATEWAY_CREDENTIALS") or str(state / _GATEWAY_STATE / _CREDENTIALS),
+        credentials_file=credentials_file(state, environ),
+        mode=mode,
     )
-
-
-def _without_host_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without this host's AWS account, and without proxies before the box's addresses."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(_HOST_ONLY)}
-    for name in ("NO_PROXY", "no_proxy"):
-        kept[name] = ",".join(filter(None, [kept.get(name, ""), _HOST, "localhost"]))
-    return kept
-
-
-def _aws(box: BoxState) -> dict[str, str]:
-    """What every current AWS SDK reads: where the services are. As whom to call them, the gateway tells."""
-    return {
-        "AWS_ENDPOINT_URL": box.urls[DATA_PLANE],
-        "AWS_ENDPOINT_URL_DYNAMODB": box.urls[DATA_PLANE],
-        "AWS_ENDPOINT_URL_S3": box.urls[DATA_PLANE],
-        "AWS_ENDPOINT_URL_LAMBDA": box.urls[GATEWAY],
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-    }
-
-
-def _no_host_profile() -> dict[str, str]:
-    null = "/dev/null"
-    return {
-        "AWS_CONFIG_FILE": null,
-        "AWS_SHARED_CREDENTIALS_FILE": null,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-def _agent_env(box: BoxState, state: Path) -> dict[str, str]:
-    return {
-        "ESB_AGENT_ADDRESS": box.urls[AGENT],
-        "ESB_AGENT_STATE_DIR": str(state / "agent"),
-        "ESB_AGENT_DRIVER": "process",
-        "ESB_IMAGE_LAYOUT": box.images_dir,
-    }
-
-
-def _gateway_env(box: BoxState, state: Path) -> dict[str, str]:
-    return {
-        "ESB_CONFIG_DIR": box.config_dir,
-        "ESB_GATEWAY_HOST": _HOST,
-        "ESB_GATEWAY_PORT": str(box.ports[GATEWAY]),
-        "ESB_AGENT_ADDRESS": box.urls[AGENT],
-        "ESB_GATEWAY_STATE_DIR": str(state / _GATEWAY_STATE),
-        "ESB_GATEWAY_CREDENTIALS": box.credentials_file,
-        "ESB_GATEWAY_DRAIN_TIMEOUT": _DRAIN_SECONDS,
-        "ESB_OWNER_ID": f"box-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}",
-    }

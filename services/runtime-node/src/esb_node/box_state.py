@@ -51,6 +51,7 @@ class BoxState:
     urls: Mapping[str, str]
     ports: Mapping[str, int]
     credentials_file: str
+    mode: str = "process"
     supervisor_pid: int | None = None
     started_at: str = ""
     services: tuple[ServiceState, ...] = ()

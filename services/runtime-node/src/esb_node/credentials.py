@@ -14,9 +14,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from esb_node.box import GATEWAY, REGION, Plan
 from esb_node.box_state import BoxState
 from esb_node.errors import NodeError
+from esb_node.parts import GATEWAY, REGION, Plan
 
 _OPERATOR = "operator"
 _MAKE_SECONDS = 60.0

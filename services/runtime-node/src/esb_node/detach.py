@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from esb_node.box import SUPERVISOR, Plan, log_file
 from esb_node.box_state import BoxState, read_state
 from esb_node.errors import NodeError, StartError, error_text
 from esb_node.logs import open_log
+from esb_node.parts import SUPERVISOR, Plan, log_file
 from esb_node.up import BUG, WORLD_FAILED, run_box
 
 

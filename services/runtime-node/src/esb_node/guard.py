@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from types import FrameType
 
@@ -25,8 +25,10 @@ _GRACE_SECONDS = 3.0
 _BUG = 1
 
 
-def run_guarded(body: Callable[[], int]) -> int:
+def run_guarded(body: Callable[[], int], spared: Callable[[], Collection[int]] = tuple) -> int:
     """Run `body` in a child; returns its exit code, or minus the signal's number, when nothing is left of it.
+
+    What is `spared` goes on, for the next box to take over.
 
     Raises:
         NodeError: some process could not be killed.
@@ -42,7 +44,7 @@ def run_guarded(body: Callable[[], int]) -> int:
     for number in _FORWARDED:
         signal.signal(number, _forwarding(child))
     status = os.waitstatus_to_exitcode(_wait_for(child))
-    left = end_orphans(set(), _GRACE_SECONDS if status < 0 else 0.0)
+    left = end_orphans(set(), _GRACE_SECONDS if status < 0 else 0.0, spared)
     for number, handler in before.items():
         signal.signal(number, handler)
     if left:

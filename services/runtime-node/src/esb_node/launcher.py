@@ -6,14 +6,16 @@ import http.client
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from esb_node.liveness import Liveness
 from esb_node.logs import open_log
 from esb_node.processes import signal_group, spawn
-from esb_node.specs import HttpProbe, JobSpec, Probe, ServiceSpec, SocketProbe
+from esb_node.specs import DnsProbe, GrpcProbe, HttpProbe, JobSpec, Probe, ServiceSpec, SocketProbe
 
 _PROBE_SECONDS = 1.0
 
@@ -47,6 +49,9 @@ class Launcher(Protocol):
     def is_ready(self, probe: Probe) -> bool:
         """Whether the service answers now."""
 
+    def liveness(self, probe: Probe, clock: Callable[[], float]) -> Liveness | None:
+        """What asks a ready service from now on whether it is alive; None asks nothing."""
+
 
 @frozen
 class RealProcess:
@@ -79,7 +84,9 @@ class RealLauncher:
 
     def start(self, spec: ServiceSpec) -> Process:
         """See `Launcher`; stdout and stderr go to the service's log."""
-        if isinstance(spec.ready, SocketProbe):  # a socket left by a crash would only be in the way
+        if isinstance(
+            spec.ready, SocketProbe | GrpcProbe
+        ):  # a socket left by a crash would only be in the way
             spec.ready.path.unlink(missing_ok=True)
         with open_log(spec.log) as log:
             return RealProcess(spawn(spec.argv, spec.env, log, log))
@@ -94,8 +101,14 @@ class RealLauncher:
         match probe:
             case HttpProbe(url):
                 return _answers(url)
-            case SocketProbe(path):
+            case SocketProbe(path) | GrpcProbe(path):
                 return _connects(str(path))
+            case DnsProbe(address, question):
+                return _resolves(address, question)
+
+    def liveness(self, probe: Probe, clock: Callable[[], float]) -> Liveness | None:
+        """See `Launcher`."""
+        return Liveness(probe, clock)
 
 
 def _answers(url: str) -> bool:
@@ -118,3 +131,14 @@ def _connects(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _resolves(address: str, question: bytes) -> bool:
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(_PROBE_SECONDS)
+        try:
+            client.connect((address, 53))
+            client.send(question)
+            return client.recv(512)[:2] == question[:2]
+        except OSError:
+            return False

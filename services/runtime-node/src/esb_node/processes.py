@@ -72,15 +72,18 @@ def reap_orphans(own: Collection[int]) -> None:
         os.waitpid(ended.si_pid, 0)
 
 
-def end_orphans(own: Collection[int], term_seconds: float = 0.0) -> set[int]:
+def end_orphans(
+    own: Collection[int], term_seconds: float = 0.0, spared: Callable[[], Collection[int]] = tuple
+) -> set[int]:
     """Kill every child that is not in `own`, and what these leave behind; returns those that could not be.
 
-    With `term_seconds` they get SIGTERM first and that long to end by themselves.
+    With `term_seconds` they get SIGTERM first and that long to end by themselves. `spared` says each time
+    anew which processes may go on without their parent.
     """
     deadline = time.monotonic() + term_seconds
     if term_seconds:
-        _signal_all(children() - set(own), signal.SIGTERM)
-    while orphans := children() - set(own):
+        _signal_all(children() - set(own) - set(spared()), signal.SIGTERM)
+    while orphans := children() - set(own) - set(spared()):
         late = time.monotonic() - deadline
         if late >= _UNKILLABLE_SECONDS:
             return orphans

@@ -1,7 +1,7 @@
 """The life of one service as a state machine that is told the time; it never waits.
 
 IDLE ─start▶ STARTING ─answers▶ READY
-                │ ends, or does not answer in time    │ ends
+                │ ends, or does not answer in time    │ ends, or hangs
                 └──────────▶ BACKOFF ◀────────────────┘
                                 └─pause over▶ STARTING
 """
@@ -16,6 +16,7 @@ from attrs import define, field
 
 from esb_node.backoff import Backoff
 from esb_node.launcher import Launcher, Process
+from esb_node.liveness import Liveness
 from esb_node.specs import ServiceSpec
 
 
@@ -46,6 +47,7 @@ class Service:
     _failures: int = 0
     _since: float = 0.0
     _stopping_since: float | None = None
+    _liveness: Liveness | None = None
 
     @property
     def restarts(self) -> int:
@@ -71,8 +73,8 @@ class Service:
         match self.phase:
             case Phase.STARTING:
                 self._look_at_start()
-            case Phase.READY:
-                self._look_for_end()
+            case Phase.READY if not self._look_for_end():
+                self._look_for_life()
             case Phase.BACKOFF if self.clock() - self._since >= self.backoff.pause(self._failures):
                 self.tell(f"starting {self.spec.name} again, try {self._failures}")
                 self.start()
@@ -105,6 +107,14 @@ class Service:
             self._verdict = f"did not answer within {self.spec.start_seconds:g} s"
             self.process.kill()
 
+    def _look_for_life(self) -> None:
+        """Kill a service that runs and answers no more; its end is then found as any other."""
+        if self._liveness is None or self._verdict or not self._liveness.hangs():
+            return
+        self._verdict = f"hung: {self._liveness.failures} health checks in a row got no answer"
+        if self.process:
+            self.process.kill()
+
     def _look_for_end(self) -> bool:
         code = self.process.exit() if self.process else None
         if code is None:
@@ -129,6 +139,9 @@ class Service:
 
     def _enter(self, phase: Phase) -> None:
         self.phase, self._since = phase, self.clock()
+        if self._liveness:
+            self._liveness.close()
+        self._liveness = self.launcher.liveness(self.spec.ready, self.clock) if phase is Phase.READY else None
 
 
 def exit_text(code: int) -> str:

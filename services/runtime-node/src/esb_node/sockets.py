@@ -20,15 +20,21 @@ def socket_path(state: Path, name: str) -> Path:
     Raises:
         NodeError: the short directory belongs to somebody else.
     """
-    path = state / name
-    if len(os.fsencode(path)) <= _LONGEST:
+    path = socket_place(state, name)
+    if path.parent == state:
         return path
-    short = _short(state)
+    short = path.parent
     short.mkdir(mode=0o700, exist_ok=True)
     found = short.lstat()
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
         raise NodeError(f"{short} is not a private directory of this user; use a shorter --state path")
-    return short / name
+    return path
+
+
+def socket_place(state: Path, name: str) -> Path:
+    """The path of a socket, without making anything."""
+    path = state / name
+    return path if len(os.fsencode(path)) <= _LONGEST else _short(state) / name
 
 
 def remove_sockets(state: Path) -> None:

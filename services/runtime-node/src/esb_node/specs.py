@@ -22,7 +22,22 @@ class SocketProbe:
     path: Path
 
 
-Probe = HttpProbe | SocketProbe
+@frozen
+class GrpcProbe:
+    """Ready when the unix socket takes a connection; alive while the gRPC server behind it answers."""
+
+    path: Path
+
+
+@frozen
+class DnsProbe:
+    """Ready when port 53 of the address answers the question."""
+
+    address: str
+    question: bytes
+
+
+Probe = HttpProbe | SocketProbe | GrpcProbe | DnsProbe
 
 
 @frozen
@@ -31,7 +46,8 @@ class ServiceSpec:
 
     `start_seconds` is how long a restarted service may take to get ready, `stop_seconds` how long it may take
     to end after SIGTERM before it is killed; 0 kills it at once, for services that have nothing to save. The
-    environment is the whole one: nothing is inherited.
+    environment is the whole one: nothing is inherited. `ready` is also how a service that runs is asked
+    whether it is alive.
     """
 
     name: str

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import define
+from attrs import define, field
 
 from esb_node import box_state
 from esb_node.box_state import ProvisionerState, ServiceState
 from esb_node.errors import StartError
+from esb_node.ground import BareGround, Ground, Tell
 from esb_node.logs import last_lines
 from esb_node.provisioning import Provisioning, RunState
 from esb_node.service import Phase, Service
@@ -29,7 +30,8 @@ class Supervisor:
     """All parts of one box.
 
     `pause` sleeps up to some seconds, less when something happened; `stopping` says whether to stop;
-    `report` is told after each turn; `clear` clears away adopted processes, all of them when asked.
+    `report` is told after each turn; `clear` clears away adopted processes, all of them when asked. `ground`
+    is what the services stand on, `tell` takes what an operator wants to know about it.
     """
 
     services: Sequence[Service]
@@ -40,14 +42,18 @@ class Supervisor:
     stopping: Callable[[], bool]
     report: Callable[[str, tuple[ServiceState, ...], ProvisionerState], None]
     clear: Callable[[set[int], bool], None]
+    ground: Ground = field(factory=BareGround)
+    tell: Tell = lambda _event: None
 
     def start(self, seconds: float) -> bool:
         """Bring everything up, provisioning included; False when told to stop meanwhile.
 
         Raises:
             StartError: a service ended, or was not ready in time; has its last log lines.
+            NodeError: this host does not let the ground be laid.
         """
         deadline = self.clock() + seconds
+        self.ground.lay(self.tell)
         for service in self.services:
             service.start()
             while service.phase is not Phase.READY:
@@ -73,9 +79,12 @@ class Supervisor:
         while self.provisioning and not self.provisioning.stop():
             self._rest(box_state.STOPPING)
         for service in reversed(self.services):
+            if service.pid is not None:
+                self.ground.before_stop(service.spec.name, self.tell)
             while not service.stop():
                 self._rest(box_state.STOPPING)
         self.clear(set(), True)
+        self.ground.lift(self.tell)
         self._report(box_state.STOPPED)
 
     def _report(self, state: str) -> None:
@@ -113,6 +122,7 @@ class Supervisor:
             for before, service in zip(phases, self.services, strict=True)
         )
         self.clear(self._pids(), ended)
+        self.ground.mend(self.tell)
         self._rest(state)
         return not self.stopping()
 

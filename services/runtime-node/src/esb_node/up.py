@@ -10,17 +10,19 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from attrs import evolve
 
 from esb_node import box_state, lock
-from esb_node.box import SUPERVISOR, Plan, log_file
 from esb_node.box_state import BoxState, ProvisionerState, ServiceState, read_state, write_state
 from esb_node.errors import NodeError
+from esb_node.ground import Ground
 from esb_node.guard import run_guarded
 from esb_node.launcher import RealLauncher
 from esb_node.logs import open_log
+from esb_node.parts import SUPERVISOR, Plan, log_file
 from esb_node.processes import end_orphans, reap_orphans
 from esb_node.provisioning import Provisioning, generation_of
 from esb_node.service import Service, exit_text
@@ -46,7 +48,8 @@ def run_box(plan: Plan, seconds: float, descriptor: int, tell: Tell, announce: A
     lock.sign(descriptor, started_at)
     signed = evolve(plan, state=evolve(plan.state, started_at=started_at))
     write_state(signed.state)  # a box whose address can't be told is not started
-    code = run_guarded(lambda: _supervise(signed, seconds, descriptor, tell, announce))
+    body = partial(_supervise, signed, seconds, descriptor, tell, announce)
+    code = run_guarded(body, plan.ground.spared)
     state = Path(plan.state.state_dir)
     _mark_stopped(state)
     remove_sockets(state)
@@ -114,7 +117,9 @@ def _supervisor(plan: Plan, wakeup: Wakeup, stopping: Callable[[], bool], tell: 
         pause=wakeup.pause,
         stopping=stopping,
         report=_Reporter(plan.state),
-        clear=_clear,
+        clear=partial(_clear, plan.ground),
+        ground=plan.ground,
+        tell=tell,
     )
 
 
@@ -138,9 +143,9 @@ class _Reporter:
                 self._last = now
 
 
-def _clear(own: set[int], end_them: bool) -> None:
+def _clear(ground: Ground, own: set[int], end_them: bool) -> None:
     if end_them:
-        end_orphans(own)
+        end_orphans(own, spared=ground.spared)
     else:
         reap_orphans(own)
 
