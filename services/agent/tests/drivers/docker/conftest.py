@@ -71,7 +71,7 @@ async def docker_box(engine, function_images, tmp_path, http_call):
         await box.driver.close()
         for container in box.left():
             engine.remove(container.strip("/"))
-        engine.remove_network(box.settings["network"])
+        engine.remove_network(box.settings["identity"].network)
 
 
 class CutSocket:
