@@ -11,7 +11,6 @@ from esb_agent.drivers.containerd.cni import Bridge
 from esb_agent.drivers.containerd.network import Network, NetworkConfig
 from esb_agent.errors import ConfigError, DriverError
 
-
 HAS_IPV6 = Path("/proc/sys/net/ipv6").exists()
 
 
