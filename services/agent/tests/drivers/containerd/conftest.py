@@ -1,14 +1,23 @@
-"""Networks of workers on this host's real plugins; each test has a bridge and a subnet of its own."""
+"""A containerd of the tests' own, a registry that a test fills, networks on real plugins."""
 
+import gzip
+import hashlib
+import http.server
+import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
+from base64 import b64encode
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from esb_agent.drivers.containerd.client import Containerd
 from esb_agent.drivers.containerd.network import Network, NetworkConfig
 
 PLUGINS = Path(os.environ.get("ESB_CNI_BIN_DIR", "/usr/lib/cni"))
@@ -99,3 +108,204 @@ async def network_box(tmp_path):
         for network in box.networks:
             await network.close()
         box.remove()
+
+
+NAMESPACE = "esb-agent-test"
+CONFIG = """
+version = 2
+root = "{root}/root"
+state = "{root}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.internal.v1.tracing", "io.containerd.internal.v1.opt"]
+[grpc]
+  address = "{root}/c.sock"
+[ttrpc]
+  address = "{root}/t.sock"
+"""
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+def why_not():
+    """Why no containerd can be started here; "" when it can."""
+    if os.geteuid() != 0:
+        return "containerd needs root"
+    missing = [name for name in ("containerd", "runc", "ctr") if not shutil.which(name)]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+class RealContainerd:
+    """containerd with directories of its own, and what can be asked of it without the code under test."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.address = str(root / "c.sock")
+        (root / "config.toml").write_text(CONFIG.format(root=root))
+        self.process = None
+
+    def start(self):
+        with (self.root / "log").open("ab") as log:
+            command = ["containerd", "--config", str(self.root / "config.toml")]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is None and Path(self.address).exists():
+                done = self.ctr("version", check=False)
+                if done.returncode == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError((self.root / "log").read_text()[-2000:])
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+    def ctr(self, *words, check=True, namespace=NAMESPACE):
+        command = ["ctr", "--address", self.address, "--namespace", namespace, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=check)
+
+    def lines(self, *words):
+        return self.ctr(*words).stdout.splitlines()
+
+    def end(self):
+        """Nothing of it stays: shims, mounts, directories."""
+        self.stop()
+        for entry in Path("/proc").glob("[0-9]*"):
+            # Shims outlive their containerd; they name its socket.
+            if self.address.encode() in _command_line(entry):
+                os.kill(int(entry.name), signal.SIGKILL)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in sorted((one for one in mounts if one.startswith(str(self.root))), reverse=True):
+            subprocess.run(["umount", "--lazy", mount], check=False)
+        shutil.rmtree(self.root)
+
+
+def _command_line(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture(scope="session")
+def real_containerd(tmp_path_factory):
+    """Started once; without one the test is skipped, or fails where one is required."""
+    if reason := why_not():
+        if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    found = RealContainerd(tmp_path_factory.mktemp("c"))
+    try:
+        found.start()
+        yield found
+    finally:
+        found.end()
+
+
+@pytest.fixture
+async def client(real_containerd):
+    """A client in the tests' namespace."""
+    made = Containerd(real_containerd.address, NAMESPACE)
+    await made.connect()
+    yield made
+    await made.close()
+
+
+def digest_of(data):
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+class FakeRegistry:
+    """A registry on loopback: `documents` by tag or digest, `blobs` by digest; and how it misbehaves."""
+
+    def __init__(self):
+        self.documents, self.blobs, self.asked = {}, {}, []
+        self.cut, self.slow, self.user, self.token, self.refresh = set(), 0.0, "", "", ""
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                registry.answer(self)
+
+            def do_POST(self):
+                registry.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def image(self, name, *layers, gzipped=True, config=None, tag="1", kind=MANIFEST, diff_ids=None):
+        """Add an image; returns its reference and its manifest's descriptor."""
+        packed = [gzip.compress(layer) if gzipped else layer for layer in layers]
+        blobs = [self.blob(one, LAYER + ("+gzip" if gzipped else "")) for one in packed]
+        ids = diff_ids or [digest_of(layer) for layer in layers]
+        written = {"os": "linux", "architecture": "amd64", "config": config or {}}
+        written["rootfs"] = {"type": "layers", "diff_ids": ids}
+        described = self.blob(json.dumps(written).encode(), "application/vnd.oci.image.config.v1+json")
+        manifest = {"schemaVersion": 2, "mediaType": kind, "config": described, "layers": blobs}
+        return f"{self.host}/{name}:{tag}", self.document(manifest, tag)
+
+    def document(self, value, tag):
+        data, kind = json.dumps(value).encode(), value["mediaType"]
+        self.documents[tag] = self.documents[digest_of(data)] = (data, kind)
+        return {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+
+    def blob(self, data, kind):
+        self.blobs[digest_of(data)] = data
+        return {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+
+    def count(self, what):
+        return len([path for path in self.asked if what in path])
+
+    def answer(self, request):
+        path = request.path
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0))).decode()
+        self.asked.append(path + body)
+        told = request.headers.get("Authorization", "")
+        basic = "Basic " + b64encode(self.user.encode()).decode()
+        if path.startswith("/token"):
+            known = self.refresh in body if self.refresh else told == (basic if self.user else "")
+            return self.send(request, 200 if known else 401, json.dumps({"token": self.token}).encode())
+        if self.token and told != f"Bearer {self.token}":
+            where = f'Bearer realm="http://{self.host}/token",service="s",scope="repository:x:pull"'
+            return self.send(request, 401, b"no", {"WWW-Authenticate": where})
+        if self.user and not self.token and told != basic:
+            return self.send(request, 401, b"no", {"WWW-Authenticate": 'Basic realm="r"'})
+        kind, _, name = path.rpartition("/")
+        time.sleep(self.slow)
+        if kind.endswith("/manifests") and name in self.documents:
+            data, media = self.documents[name]
+            headers = {"Content-Type": media, "Docker-Content-Digest": digest_of(data)}
+            return self.send(request, 200, data, headers)
+        if kind.endswith("/blobs") and name in self.blobs:
+            return self.send(request, 200, self.blobs[name], cut=name in self.cut)
+        return self.send(request, 404, b'{"errors":[{"code":"UNKNOWN"}]}')
+
+    def send(self, request, status, body, headers=None, cut=False):
+        request.send_response(status)
+        request.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            request.close_connection = True
+
+
+@pytest.fixture
+def registry():
+    made = FakeRegistry()
+    yield made
+    made.close()
