@@ -15,7 +15,7 @@ from esb_agent.drivers.docker.engine import Engine, EngineError, EngineUnreached
 from esb_agent.drivers.docker.images import Images
 from esb_agent.drivers.docker.launch import Launcher
 from esb_agent.drivers.docker.measures import parse_stats
-from esb_agent.drivers.docker.output import Calls, Output, last_written
+from esb_agent.drivers.emulator_output import Calls, Output, last_written
 from esb_agent.drivers.docker.removal import erase
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.drivers.docker.watch import Watch

@@ -10,7 +10,7 @@ from attrs import evolve
 from esb_agent.drivers.docker import container
 from esb_agent.drivers.docker.container import Found
 from esb_agent.drivers.docker.engine import Engine, EngineError, EngineUnreachedError
-from esb_agent.drivers.docker.output import Calls, Output, since
+from esb_agent.drivers.emulator_output import Calls, Output, since
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from esb_agent.drivers.docker.output import Calls, Output, last_written, since
+from esb_agent.drivers.emulator_output import Calls, Output, last_written, since
 from hypothesis import given
 from hypothesis import strategies as st
 
