@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import sys
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 import pytest
@@ -20,11 +21,10 @@ from esb_agent.testing import FakeDriver
 ECHO, BROKEN = "echo:1", "broken:1"
 
 
-class Subject:
+class Subject(ABC):
     """A driver whose image ECHO answers its event and whose image BROKEN does not initialise.
 
-    What a new driver's subject says: how one is made over the same engine and directories, how a worker is
-    reached (raises when it refuses), how one ends by itself, and what is left of workers on this machine.
+    A new driver's subject says what is abstract here, and what is another with it.
     """
 
     # Images of these names; an engine may have them under others.
@@ -32,22 +32,26 @@ class Subject:
     # A function that does not initialise shows it when it is created, or with its first call.
     initialises_at_once = True
 
+    @abstractmethod
     def make(self):
-        raise NotImplementedError
+        """Another driver over the same engine and directories."""
 
+    @abstractmethod
     async def reach(self, worker, event):
-        raise NotImplementedError
+        """The worker's answer; raises when it refuses."""
 
+    @abstractmethod
     async def crash(self, worker):
-        raise NotImplementedError
+        """Let it end by itself."""
 
+    @abstractmethod
     def left(self):
-        raise NotImplementedError
+        """What there is of workers on this machine."""
 
     def spec(self):
         return FunctionSpec(name="echo", image=self.echo)
 
-    def clear(self):
+    def clear(self):  # noqa: B027 - most leave nothing
         """Remove what drivers may leave on purpose."""
 
     async def start(self):
@@ -126,7 +130,7 @@ class DockerSubject(Subject):
         return DockerDriver(self.config)
 
     async def reach(self, worker, event):
-        known = self.driver._workers[worker.identity.worker_id].calls
+        known = self.driver._workers.get(worker.identity.worker_id).calls
         before = known.invocations
         answer = await self.http_call(worker, event)
         if answer.status != 200:
@@ -139,7 +143,7 @@ class DockerSubject(Subject):
         return answer.json()
 
     async def crash(self, worker):
-        self.engine.kill(self.driver._workers[worker.identity.worker_id].container)
+        self.engine.kill(self.driver._workers.get(worker.identity.worker_id).container)
 
     def left(self):
         return self.engine.containers(self.box)

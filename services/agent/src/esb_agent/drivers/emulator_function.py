@@ -4,7 +4,6 @@ The same whatever engine keeps the worker. The limits are Lambda's: memory is a 
 CPU for each 1769 MB, `/tmp` of 512 MB is all that can be written.
 """
 
-import re
 from collections.abc import Mapping
 
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
@@ -22,18 +21,12 @@ TMP_OPTIONS = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 # AWS runs functions as sbx_user1051; used where an image names no user.
 USER = "993:990"
 DEFAULT_REGION = "us-east-1"
-NAME_LENGTH = 63
 OWNER, WORKER, FUNCTION = "io.esb.owner", "io.esb.worker", "io.esb.function"
 BRAND, ENVIRONMENT = "io.esb.brand", "io.esb.env"
 SPEC, FINGERPRINT, IMAGE, CREATED = "io.esb.spec", "io.esb.fingerprint", "io.esb.image", "io.esb.created"
 TIMEOUT, CPUS = "io.esb.timeout-ms", "io.esb.nano-cpus"
 # With it set, AWS's images would run without the emulator that takes the calls.
 NOT_PASSED = frozenset({"AWS_LAMBDA_RUNTIME_API"})
-
-
-def slug(text: str) -> str:
-    """What container names may hold, at most 63 characters of it."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:NAME_LENGTH].strip("-.") or "function"
 
 
 def cpus(memory_mb: int, available: int) -> int:

@@ -2,10 +2,11 @@
 
 import pytest
 from artifact_contract.runtime_identity import RuntimeIdentity
+from esb_agent.drivers import emulator_function
 from esb_agent.drivers.docker import container
 from esb_agent.drivers.docker.container import Found
 from esb_agent.drivers.docker.settings import DockerConfig
-from esb_agent.drivers.docker.worker import new_worker
+from esb_agent.drivers.emulator_worker import new_worker
 from esb_agent.model import FunctionSpec, Identity, WorkerState
 
 IDENTITY = RuntimeIdentity(slug="acme", source="", environment="stage", given_network="shop")
@@ -18,7 +19,7 @@ def config(tmp_path):
 
 
 def request_for(config, spec, image_user=""):
-    _, marks = new_worker(config, WHO, spec, 4)
+    _, marks = new_worker(container.box_labels(config), WHO, spec, 4)
     return container.create_request(config, WHO, spec, marks, image_user=image_user, nano_cpus=5)
 
 
@@ -81,8 +82,8 @@ def test_the_environment_is_the_functions_with_what_the_platform_says(config):
     ],
 )
 def test_cpus_go_with_memory_and_a_start_gets_more(memory_mb, available, cpus, at_start):
-    assert container.cpus(memory_mb, available) == pytest.approx(cpus * 1e9, rel=1e-3)
-    assert container.start_cpus(memory_mb, available) == pytest.approx(at_start * 1e9, rel=1e-3)
+    assert emulator_function.cpus(memory_mb, available) == pytest.approx(cpus * 1e9, rel=1e-3)
+    assert emulator_function.start_cpus(memory_mb, available) == pytest.approx(at_start * 1e9, rel=1e-3)
 
 
 def test_the_name_says_whose_which_and_what(config):
@@ -91,7 +92,7 @@ def test_the_name_says_whose_which_and_what(config):
 
 
 def found_from(config, spec, **more):
-    _, marks = new_worker(config, WHO, spec, 4)
+    _, marks = new_worker(container.box_labels(config), WHO, spec, 4)
     return Found(container_id="c1", labels=marks, **{"status": "running", "address": "10.0.0.2", **more})
 
 
