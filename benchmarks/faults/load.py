@@ -51,19 +51,20 @@ class Call:
 
 @define
 class Load:
-    """All lanes of all targets; `calls` grows while `run` runs."""
+    """All lanes of all targets; `calls` grows while `run` runs; `first` is the first call's number."""
 
     url: str
     targets: tuple[Target, ...]
     calls: list[Call] = field(factory=list)
     stopping: bool = False
+    first: int = 1
     _numbers: dict[str, count[int]] = field(factory=dict)
 
     async def run(self) -> None:
         """Send until `stopping`, then wait for what is in flight."""
         lanes = []
         for target in self.targets:
-            self._numbers[target.name] = count(1)
+            self._numbers[target.name] = count(self.first)
             pause = target.lanes / target.rate
             lanes += [self._lane(target, pause, index / target.rate) for index in range(target.lanes)]
         await asyncio.gather(*lanes)

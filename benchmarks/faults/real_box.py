@@ -82,6 +82,10 @@ class RealBox:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         (self.place / "esb.toml").write_text('[project]\nname = "faults"\n')
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Generate, and put the images where the box looks for them."""
         self.command("esb", "artifact", "generate", "--output", self.artifact)
         layout = f"oci-layout:{self.state / 'images'}"
         self.command(

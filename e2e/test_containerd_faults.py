@@ -1,0 +1,191 @@
+"""Containerd mode: each part of a box killed under load, then all at once; nothing is lost, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_run import targets
+from faults.containerd_box import BASE, ContainerdBox, registry
+from faults.counts import Disturbance, Kind, Verdict, count_calls
+from faults.load import Load
+from runner.matrix import Requirement
+from runner.probes import missing
+
+pytestmark = pytest.mark.gate
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function:
+    {Runtime: python3.12, CodeUri: src/, Timeout: 20, MemorySize: 128, ReservedConcurrentExecutions: 2}
+Resources:
+  Echo: {Type: AWS::Serverless::Function, Properties: {FunctionName: Echo, Handler: app.echo}}
+  Record: {Type: AWS::Serverless::Function, Properties: {FunctionName: Record, Handler: app.record}}
+  Web:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: Web
+      Handler: app.web
+      Environment: {Variables: {STEP: step-0}}
+      Events: {Get: {Type: Api, Properties: {Path: "/web/{number}", Method: get}}}
+"""
+SOURCE = """
+import json
+import os
+
+
+def echo(event, context):
+    return {"number": event["number"], "twice": 2 * event["number"]}
+
+
+def record(event, context):
+    print("kept", event["number"])
+
+
+def web(event, context):
+    if event["pathParameters"]["number"] == "step":
+        return {"statusCode": 200, "body": os.environ["STEP"]}
+    return {"statusCode": 200, "body": json.dumps({"number": event["pathParameters"]["number"]})}
+"""
+ENVIRON = {"ESB_GATEWAY_EVENT_RETRY_SECONDS": "1", "ESB_GATEWAY_ACCESS_LOG": "off"}
+NEEDS = (
+    *(Requirement("command", name) for name in ("containerd", "runc", "dnsmasq", "ip", "docker-registry")),
+    *(Requirement("root"), Requirement("image", BASE)),
+)
+RATE, CALM_SECONDS = 30.0, 2.0
+
+
+@contextmanager
+def real_box(place: Path) -> Iterator[tuple[ContainerdBox, Callable[[], None]]]:
+    """A box that serves, and a way to take its registry from it; nothing of it is there afterwards."""
+    if reasons := missing(NEEDS):
+        if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
+            pytest.fail("; ".join(reasons))
+        pytest.skip("; ".join(reasons))
+    with registry(place) as (address, process):
+
+        def unplug() -> None:
+            process.kill()
+            process.wait()
+
+        box = ContainerdBox(place, address, ENVIRON)
+        box.generate(TEMPLATE, {"src/app.py": SOURCE})
+        try:
+            with box.serving():
+                names = box.names()
+                yield box, unplug
+            assert box.kept(names) == []
+        finally:
+            shutil.rmtree(box.state, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerdBox]:
+    with real_box(tmp_path_factory.mktemp("faults")) as (running, _):
+        yield running
+
+
+@contextmanager
+def loaded(box: ContainerdBox, first: int) -> Iterator[Load]:
+    """Calls and events all the while."""
+    load = Load(box.url, targets(box, RATE), first=first)
+    thread = threading.Thread(target=lambda: asyncio.run(load.run()))
+    thread.start()
+    try:
+        box.until(lambda: sum(call.right for call in load.calls) > RATE, "calls are answered")
+        yield load
+    finally:
+        load.stopping = True
+        thread.join(60)
+
+
+def kept(box: ContainerdBox) -> set[int]:
+    """The events that were delivered, by what their function printed."""
+    log = box.state / "agent" / "logs" / "Record.log"
+    lines = [json.loads(line)["line"] for line in log.read_text().splitlines()] if log.exists() else []
+    return {int(line.split()[1]) for line in lines if line.startswith("kept ")}
+
+
+def kill_service(name: str) -> Callable[[ContainerdBox], None]:
+    def kill(box: ContainerdBox) -> None:
+        before = box.services()
+        os.kill(before[name], signal.SIGKILL)
+        box.until(lambda: box.services().get(name) not in {None, before[name]}, f"another {name}")
+        box.until(lambda: box.services().keys() >= before.keys(), "all services run")
+        box.until(lambda: box.health().get("status") == "ok", "the gateway is well")
+
+    return kill
+
+
+def kill_shim(box: ContainerdBox) -> None:
+    os.kill(box.shims()[0], signal.SIGKILL)
+
+
+FAULTS = {
+    "agent": (kill_service("agent"), Kind.AGENT),
+    "shim": (kill_shim, Kind.WORKER),
+    "containerd": (kill_service("containerd"), Kind.AGENT),
+    "esb-node": (kill_service("supervisor"), Kind.GATEWAY_KILL),
+}
+
+
+@pytest.mark.parametrize("part", FAULTS)
+def test_a_part_that_is_killed_under_load_comes_back(box: ContainerdBox, part: str) -> None:
+    box.until(box.balanced, f"calm before: {box.parts()}")
+    kill, kind = FAULTS[part]
+    with loaded(box, first=1000 * (1 + list(FAULTS).index(part))) as load:
+        begin = time.monotonic()
+        kill(box)
+        end = time.monotonic()
+        time.sleep(CALM_SECONDS)
+        before = len(load.calls)
+        box.until(lambda: sum(call.right for call in load.calls[before:]) > RATE, "it serves again")
+    counts = count_calls(load.calls, [Disturbance(kind, begin, end)])
+    print(part, f"whole after {end - begin:.2f} s", *((c.target, c.sent, dict(c.verdicts)) for c in counts))
+    assert {c.target: c.examples for c in counts if c.examples} == {}
+    assert sum(c.verdicts[Verdict.ANSWERED] for c in counts) > 2 * RATE
+    accepted = {call.number for call in load.calls if call.target == "event" and call.right}
+    box.until(lambda: accepted <= kept(box), "every accepted event is delivered")
+    box.until(box.balanced, f"as much of each part as there are workers, at last {box.parts()}")
+
+
+def test_after_a_power_cut_the_last_functions_serve_without_a_registry(
+    tmp_path: Path, lambda_client: Callable[[Any], AbstractContextManager[Any]]
+) -> None:
+    with real_box(tmp_path) as (box, unplug):
+        generation = box.apply({"step-0": "step-1"})
+        box.until(lambda: box.health().get("generation") == generation, "the second generation is served")
+        box.until(lambda: answered(box) == b"step-1", "it answers")
+        with lambda_client(box) as client:
+            for number in range(30):
+                payload = json.dumps({"number": number})
+                sent = client.invoke(FunctionName="Record", InvocationType="Event", Payload=payload)
+                assert sent["StatusCode"] == 202
+        unplug()
+        box.cut_power()
+        box.up()
+        box.until(lambda: answered(box) == b"step-1", "what was applied last is served again")
+        assert box.health()["generation"] == generation
+        box.until(lambda: set(range(30)) <= kept(box), "every accepted event is delivered")
+        box.until(box.balanced, f"as much of each part as there are workers: {box.parts()}")
+
+
+def answered(box: ContainerdBox) -> bytes:
+    """What the function says of its generation."""
+    try:
+        with urllib.request.urlopen(f"{box.url}/web/step", timeout=30) as answer:
+            return bytes(answer.read())
+    except OSError as error:
+        return str(error).encode()
