@@ -387,6 +387,8 @@ def test_the_command_says_what_cannot_run(
         ("e2e-process", "test"),
         ("e2e-docker", "compose"),
         ("e2e-docker", "test"),
+        ("e2e-containerd", "compose"),
+        ("e2e-containerd", "test"),
     ],
 )
 def test_ctrl_c_leaves_nothing(tmp_path: Path, name: str, when: str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class ContainerdBox(ProcessBox):
         """`esb-node up --mode containerd`; what its parts are called is written down."""
         self._work.place.mkdir(mode=0o700)
         await self._node("up", "--mode", "containerd", "--detach")
-        write_json(self._made, self._layout())
+        self._write_down()
 
     async def facts(self) -> Mapping[str, str]:
         """Where the box is, and its containerd."""
@@ -48,6 +49,7 @@ class ContainerdBox(ProcessBox):
     async def down(self) -> None:
         """`esb-node down`, then what its containerd keeps is looked at, before the directory is removed."""
         if self._state.exists():
+            self._write_down()
             await self._node("down")
             self._kept = await asyncio.to_thread(self._looked_at)
         if self._work.place.exists():
@@ -60,6 +62,11 @@ class ContainerdBox(ProcessBox):
             found += await asyncio.to_thread(self._names().remains)
             self._made.unlink()
         return found
+
+    def _write_down(self) -> None:
+        """How its parts are called: nobody else knows it any more once they are gone."""
+        with suppress(OSError):  # nothing was made yet
+            write_json(self._made, self._layout())
 
     def _looked_at(self) -> list[str]:
         """Look while the directory is there; a box that never came up has made nothing."""
