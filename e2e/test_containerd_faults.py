@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 from fault_run import targets
-from faults.containerd_box import BASE, ContainerdBox, registry
+from faults.containerd_box import ContainerdBox, registry
 from faults.counts import Disturbance, Kind, Verdict, count_calls
 from faults.load import Load
-from runner.matrix import Requirement
-from runner.probes import missing
+from runner.matrix import load
+from runner.probes import PROBES, missing
+from runner.run import DRIVERS
 
 pytestmark = pytest.mark.gate
 
@@ -60,17 +61,19 @@ def web(event, context):
     return {"statusCode": 200, "body": json.dumps({"number": event["pathParameters"]["number"]})}
 """
 ENVIRON = {"ESB_GATEWAY_EVENT_RETRY_SECONDS": "1", "ESB_GATEWAY_ACCESS_LOG": "off"}
-NEEDS = (
-    *(Requirement("command", name) for name in ("containerd", "runc", "dnsmasq", "ip", "docker-registry")),
-    *(Requirement("root"), Requirement("image", BASE)),
-)
+ROOT = Path(__file__).resolve().parent.parent
 RATE, CALM_SECONDS = 30.0, 2.0
 
 
 @contextmanager
 def real_box(place: Path) -> Iterator[tuple[ContainerdBox, Callable[[], None]]]:
     """A box that serves, and a way to take its registry from it; nothing of it is there afterwards."""
-    if reasons := missing(NEEDS):
+    profile = load(ROOT / "e2e/environments/test_matrix.yaml", ROOT, tuple(DRIVERS), tuple(PROBES))[
+        "e2e-containerd"
+    ]
+    if profile.deferred:
+        pytest.skip("; ".join(profile.deferred))
+    if reasons := missing(profile.requires):
         if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
             pytest.fail("; ".join(reasons))
         pytest.skip("; ".join(reasons))

@@ -24,6 +24,7 @@ from runner.display import tail
 from runner.matrix import MatrixError, Profile, Requirement, choose, load
 from runner.outcome import Ending, Outcome, Tally, read_tally
 from runner.phases import Plan, ProfileRun
+from runner.preflight import host_lacks
 from runner.probes import PROBES, missing
 from runner.run import DRIVERS
 
@@ -378,6 +379,28 @@ def test_the_command_says_what_cannot_run(
     assert said in shown.out + shown.err
 
 
+@pytest.mark.parametrize(
+    ("prints", "expected"),
+    [
+        (
+            """{"checks": [
+            {"name": "kvm", "needed": true, "passed": false, "found": "no /dev/kvm", "remedy": "get one"},
+            {"name": "zfs", "needed": false, "passed": false, "found": "none", "remedy": ""},
+            {"name": "root", "needed": true, "passed": true, "found": "root", "remedy": ""}]}""",
+            ["kvm: no /dev/kvm; get one"],
+        ),
+        ("no such command", ["esb-node doctor --mode firecracker says nothing that can be read"]),
+    ],
+)
+def test_what_a_deferred_profiles_host_lacks(tmp_path: Path, prints: str, expected: list[str]) -> None:
+    doctor = tmp_path / "esb-node"
+    doctor.write_text(f"#!/bin/sh\ncat <<'END'\n{prints}\nEND\nexit 4\n")
+    doctor.chmod(0o755)
+    assert [
+        reason.partition(": JSONDecodeError")[0] for reason in host_lacks("firecracker", doctor)
+    ] == expected
+
+
 @pytest.mark.gate
 @pytest.mark.parametrize(
     ("name", "when"),
@@ -394,7 +417,7 @@ def test_the_command_says_what_cannot_run(
 def test_ctrl_c_leaves_nothing(tmp_path: Path, name: str, when: str) -> None:
     """The whole command, a real box, and the signal in the middle of a phase."""
     profiles = load(ROOT / "e2e/environments/test_matrix.yaml", ROOT, tuple(DRIVERS), tuple(PROBES))
-    if reasons := missing(profiles[name].requires):
+    if reasons := [*profiles[name].deferred, *missing(profiles[name].requires)]:
         pytest.skip("; ".join(reasons))
     temporary, place = tmp_path / "tmp", tmp_path / "place"
     temporary.mkdir()

@@ -28,6 +28,7 @@ _KEYS = {
     "settings": dict,
     "status": str,
     "reasons": list,
+    "preflight": str,
 }
 _NEEDED = ("driver", "deploy_driver", "artifact_generate", "artifact", "suites")
 
@@ -58,7 +59,10 @@ class Suite:
 
 @attrs.frozen
 class Profile:
-    """One way to have a box, and what is run against it. `deferred` says why it isn't run at all, if so."""
+    """One way to have a box, and what is run against it. `deferred` says why it isn't run at all, if so.
+
+    `preflight` is the doctor's mode whose missing requirements are told of a deferred one.
+    """
 
     name: str
     driver: str
@@ -70,6 +74,7 @@ class Profile:
     image_overrides: Mapping[str, str] = attrs.field(factory=dict)
     settings: Mapping[str, str] = attrs.field(factory=dict)
     deferred: tuple[str, ...] = ()
+    preflight: str = ""
     description: str = ""
     data_plane: str = ""
 
@@ -188,6 +193,7 @@ class _Reader:
             image_overrides=self.settings(keys, "image_overrides", where),
             settings=self.settings(keys, "settings", where),
             deferred=deferred,
+            preflight=str(keys.get("preflight", "")),
             description=str(keys.get("description", "")),
             data_plane=str(keys.get("data_plane", "")),
         )

@@ -23,6 +23,7 @@ from runner.display import Display
 from runner.matrix import Profile
 from runner.outcome import Ending, Outcome
 from runner.phases import Plan, ProfileRun
+from runner.preflight import host_lacks
 from runner.probes import missing
 
 DRIVERS: dict[str, Callable[[Work], Box]] = {
@@ -106,7 +107,8 @@ async def _outcome(run: Run, profile: Profile, display: Display, stopped: asynci
     if stopped.is_set():
         return Outcome(profile.name, Ending.INTERRUPTED, ("not begun",))
     if profile.deferred:
-        return Outcome(profile.name, Ending.DEFERRED, profile.deferred)
+        lacks = await asyncio.to_thread(host_lacks, profile.preflight) if profile.preflight else []
+        return Outcome(profile.name, Ending.DEFERRED, (*profile.deferred, *lacks))
     if reasons := await asyncio.to_thread(missing, profile.requires):
         return Outcome(profile.name, Ending.UNAVAILABLE, tuple(reasons))
     if stopped.is_set():
