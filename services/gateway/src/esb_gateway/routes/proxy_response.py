@@ -51,15 +51,12 @@ def read_answer(payload: bytes, payload_version: str, api_type: str) -> Response
     if payload_version == "1.0":
         if not isinstance(answer, dict):
             raise MalformedAnswerError(f"expected an object with statusCode, found {_kind(answer)}")
-        response = _full_form(answer, default_type=_JSON, cookies=False)
-    elif isinstance(answer, dict) and "statusCode" in answer:
-        response = _full_form(answer, default_type=_PLAIN, cookies=True)
-    else:
-        # A text goes out as it is, everything else as the JSON the function made of it.
-        body = answer.encode("utf-8", "replace") if isinstance(answer, str) else payload
-        return Response(200, [_JSON], body)
-    _keep_own(response.headers, rest=api_type == "rest")
-    return response
+        return _full_form(answer, default_type=_JSON, cookies=False, rest=api_type == "rest")
+    if isinstance(answer, dict) and "statusCode" in answer:
+        return _full_form(answer, default_type=_PLAIN, cookies=True, rest=api_type == "rest")
+    # A text goes out as it is, everything else as the JSON the function made of it.
+    body = answer.encode("utf-8", "replace") if isinstance(answer, str) else payload
+    return Response(200, [_JSON], body)
 
 
 def read_url_answer(payload: bytes) -> Response:
@@ -71,9 +68,7 @@ def read_url_answer(payload: bytes) -> Response:
     answer = _parsed(payload)
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response(200, [_JSON], payload)
-    response = _full_form(answer, default_type=_JSON, cookies=True)
-    _keep_own(response.headers, rest=False)
-    return response
+    return _full_form(answer, default_type=_JSON, cookies=True, rest=False)
 
 
 def read_prelude(prelude: bytes) -> Response:
@@ -85,15 +80,11 @@ def read_prelude(prelude: bytes) -> Response:
     answer = _parsed(prelude)
     if not isinstance(answer, dict):
         raise MalformedAnswerError(f"expected an object before the body, found {_kind(answer)}")
-    response = _full_form({"statusCode": 200, **answer}, default_type=_STREAM, cookies=True)
-    _keep_own(response.headers, rest=False)
-    return response
+    return _full_form({"statusCode": 200, **answer}, default_type=_STREAM, cookies=True, rest=False)
 
 
 def _keep_own(headers: list[Header], *, rest: bool) -> None:
     """The time of an answer is the gateway's to say; REST APIs rename what they keep, HTTP APIs drop it."""
-    if _REMAPPED.isdisjoint([name for name, _ in headers]):
-        return
     for at in range(len(headers) - 1, -1, -1):
         name, value = headers[at]
         if rest and name in _REMAPPED:
@@ -113,13 +104,16 @@ def _parsed(payload: bytes) -> object:
         raise MalformedAnswerError(f"expected JSON: {error}") from error
 
 
-def _full_form(answer: dict[str, object], *, default_type: Header, cookies: bool) -> Response:
+def _full_form(answer: dict[str, object], *, default_type: Header, cookies: bool, rest: bool) -> Response:
     status = _status(answer.get("statusCode"))
     headers = _headers(answer.get("headers"), answer.get("multiValueHeaders"))
     if cookies:
         headers += _cookies(answer.get("cookies"))
-    if b"content-type" not in dict(headers):
+    names = dict(headers)
+    if b"content-type" not in names:
         headers.append(default_type)
+    if not _REMAPPED.isdisjoint(names):
+        _keep_own(headers, rest=rest)
     body = _body(answer.get("body"), is_base64=answer.get("isBase64Encoded"))
     return Response(status, headers, b"" if status in BODILESS else body)
 
