@@ -27,7 +27,7 @@ test: dev ## every test that this machine can run, and which it could not
 
 e2e: dev ## the gate: clean clone, wheels in fresh environments, the whole path; suites on every kind of box
 	.venv/bin/pytest e2e -q -m gate
-	$(PY) e2e/run_tests.py
+	$(PY) e2e/run_tests.py --parallel --verbose
 
 bench: dev ## figures, side by side, for the README
 	$(PY) benchmarks/run.py
