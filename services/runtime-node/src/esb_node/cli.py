@@ -1,4 +1,4 @@
-"""`esb-node`: up, down, status, logs, credentials, events and certificates of the embedded box.
+"""`esb-node`: up, down, status, logs, credentials, events and certificates of the embedded box; doctor.
 
 Exit codes (contract §12): 0 done, 2 usage, 4 the world failed, 130 Ctrl-C, 141 nobody reads stdout any more;
 a bug ends with a traceback and 1.
@@ -25,6 +25,7 @@ from esb_node.box_state import BoxState
 from esb_node.certs_cli import certs
 from esb_node.containerd.lift import lift_leftovers
 from esb_node.credentials_cli import credentials
+from esb_node.doctor_cli import doctor
 from esb_node.down import stop_box
 from esb_node.errors import NodeError, error_text
 from esb_node.events_cli import events
@@ -137,6 +138,7 @@ def logs(state: Path, following: bool, lines: int, function: str | None, service
 command.add_command(up)
 command.add_command(certs)
 command.add_command(credentials)
+command.add_command(doctor)
 command.add_command(events)
 
 
