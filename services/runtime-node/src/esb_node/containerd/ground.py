@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -130,6 +131,7 @@ def lift(layout: Layout) -> None:
     """
     _end_all(layout)
     lift_network(layout)
+    shutil.rmtree(layout.addresses, ignore_errors=True)
     layout.environment_file.unlink(missing_ok=True)
     remove_sockets(layout.run / "containerd")
     forget_layout(layout.state)

@@ -60,6 +60,11 @@ class Layout:
         return self.run / "dnsmasq.conf"
 
     @property
+    def addresses(self) -> Path:
+        """Where the box's agent keeps which worker has which address."""
+        return self.state / "agent" / "cni"
+
+    @property
     def environment_file(self) -> Path:
         """What agent and gateway need to know, as KEY=VALUE lines."""
         return self.run / "node.env"
