@@ -166,6 +166,8 @@ def function_of(reference: str) -> str | None:
         return None
 
 
+# What a function's workers may be shut in, of those an agent on containerd knows.
+SANDBOXES = ("runc", "gvisor", "firecracker")
 _SCALING_FIELDS: Mapping[str, FieldReader] = {
     "min_capacity": whole,
     "max_capacity": whole,
@@ -219,6 +221,7 @@ FUNCTION_FIELDS: Mapping[str, FieldReader] = {
     "function_url": function_url,
     "async_invoke": async_invoke,
     "description": text,
+    "sandbox": one_of(*SANDBOXES),
 }
 ROUTE_FIELDS: Mapping[str, FieldReader] = {
     "path": text,

@@ -76,7 +76,10 @@ class AsyncInvoke:
 
 @frozen
 class Function:
-    """One function; `timeout` in seconds, `memory_size` in MB, None where the file says nothing."""
+    """One function; `timeout` in seconds, `memory_size` in MB, None where the file says nothing.
+
+    `sandbox` is what its workers are shut in; empty: the agent's own choice.
+    """
 
     name: str
     image: str
@@ -91,6 +94,7 @@ class Function:
     function_url: FunctionUrl | None = None
     async_invoke: AsyncInvoke | None = None
     description: str = ""
+    sandbox: str = ""
     extra: Mapping[str, PlainValue] = NO_EXTRA
 
 

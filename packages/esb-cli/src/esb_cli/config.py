@@ -76,6 +76,7 @@ def _function(spec: FunctionSpec, image: str) -> dict[str, object]:
         "events": [_schedule(schedule) for schedule in spec.schedules],
         "function_url": _function_url(spec.function_url),
         "async_invoke": _section(spec.async_invoke),
+        "sandbox": spec.sandbox,
     }
     return {key: value for key, value in said.items() if value not in ({}, [], "")}
 

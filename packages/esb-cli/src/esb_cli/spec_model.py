@@ -127,7 +127,7 @@ class FunctionSpec:
 
     `environment` values may hold `${NAME}` where a NoEcho parameter stands (contract §8, §9).
     `requirements` is the requirements.txt beside the code, when there is one. Where the code is an image,
-    `runtime` and `handler` are empty: the image knows.
+    `runtime` and `handler` are empty: the image knows. `sandbox` is empty where the agent chooses.
     """
 
     logical_id: str
@@ -149,6 +149,7 @@ class FunctionSpec:
     function_url: FunctionUrl | None = None
     async_invoke: AsyncInvoke | None = None
     description: str = ""
+    sandbox: str = ""
 
 
 @frozen

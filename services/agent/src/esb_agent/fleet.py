@@ -13,6 +13,7 @@ import structlog
 from attrs import frozen
 
 from esb_agent.drivers.port import Driver
+from esb_agent.drivers.sandboxes import check_sandbox
 from esb_agent.errors import (
     AgentError,
     BadRequestError,
@@ -84,6 +85,7 @@ class Fleet:
         check_identity(identity)
         self._leases.renew(identity.owner_id)
         check_spec(spec)
+        check_sandbox(spec, self._driver.name)
         async with self._ensuring.setdefault(identity.worker_id, asyncio.Lock()):
             if self._stopping:
                 raise StoppingError("the agent is stopping")

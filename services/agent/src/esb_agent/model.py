@@ -22,7 +22,10 @@ class WorkerState(Enum):
 
 @frozen(kw_only=True)
 class FunctionSpec:
-    """What to run and within which limits. `cmd` wins over `handler`, `handler` over the image's command."""
+    """What to run and within which limits. `cmd` wins over `handler`, `handler` over the image's command.
+
+    `sandbox` is `runc`, `gvisor` or `firecracker`; empty: the driver's own.
+    """
 
     name: str
     image: str
@@ -32,6 +35,7 @@ class FunctionSpec:
     memory_mb: int = 128
     environment: Mapping[str, str] = field(default=NO_ENVIRONMENT, repr=False)
     cmd: tuple[str, ...] = ()
+    sandbox: str = ""
 
     def digest(self) -> str:
         """Equal for equal specs, over restarts: what EnsureWorker compares."""

@@ -30,6 +30,7 @@ def to_spec(message: agent_pb2.FunctionSpec) -> FunctionSpec:
         memory_mb=message.memory_mb,
         environment=dict(message.environment),
         cmd=tuple(message.cmd),
+        sandbox=message.sandbox,
     )
 
 

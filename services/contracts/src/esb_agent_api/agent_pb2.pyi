@@ -23,7 +23,7 @@ WORKER_STATE_PAUSED: WorkerState
 WORKER_STATE_EXITED: WorkerState
 
 class FunctionSpec(_message.Message):
-    __slots__ = ("name", "image", "handler", "runtime", "timeout_ms", "memory_mb", "environment", "cmd")
+    __slots__ = ("name", "image", "handler", "runtime", "timeout_ms", "memory_mb", "environment", "cmd", "sandbox")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class FunctionSpec(_message.Message):
     MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     CMD_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
     name: str
     image: str
     handler: str
@@ -47,7 +48,8 @@ class FunctionSpec(_message.Message):
     memory_mb: int
     environment: _containers.ScalarMap[str, str]
     cmd: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., runtime: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., memory_mb: _Optional[int] = ..., environment: _Optional[_Mapping[str, str]] = ..., cmd: _Optional[_Iterable[str]] = ...) -> None: ...
+    sandbox: str
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., runtime: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., memory_mb: _Optional[int] = ..., environment: _Optional[_Mapping[str, str]] = ..., cmd: _Optional[_Iterable[str]] = ..., sandbox: _Optional[str] = ...) -> None: ...
 
 class Worker(_message.Message):
     __slots__ = ("worker_id", "owner_id", "function", "image", "state", "address", "created_unix_ms", "exit_reason", "fingerprint", "init_ms")

@@ -148,6 +148,7 @@ def _function_plan(function: Function, box: Box) -> FunctionPlan:
         timeout_ms=timeout * 1000,
         memory_mb=function.memory_size or _DEFAULT_MEMORY,
         environment=tuple(sorted({**box.worker_environment, **function.environment}.items())),
+        sandbox=function.sandbox,
     )
     return FunctionPlan(spec, _limits(function.scaling or Scaling(), box.limits), float(timeout))
 

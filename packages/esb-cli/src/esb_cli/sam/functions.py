@@ -14,6 +14,7 @@ from esb_cli.sam.invoking import async_invoke_of, function_url_of
 from esb_cli.sam.layers import Layers
 from esb_cli.sam.properties import Properties, is_nothing, of_resource
 from esb_cli.sam.resolve import Resolution
+from esb_cli.sam.sandbox import sandbox_of
 from esb_cli.sam.template import Resource
 from esb_cli.sam.values import Fields, Text, describe
 from esb_cli.spec_model import CodeSource, FunctionSpec, ImageSource, LocalDir, Where
@@ -107,6 +108,7 @@ class Reader:
             function_url=function_url_of(props) if sam else None,
             async_invoke=async_invoke_of(props) if sam else None,
             description=_description(props),
+            sandbox=sandbox_of(props, resource),
         )
         _logging(props)
         props.finish(resource.type)

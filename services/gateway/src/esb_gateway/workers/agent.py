@@ -45,6 +45,7 @@ class WorkerSpec:
     timeout_ms: int = 3000
     memory_mb: int = 128
     environment: tuple[tuple[str, str], ...] = ()
+    sandbox: str = ""
 
     def fingerprint(self) -> str:
         """Return a short digest over all fields; the agent keeps it with the worker."""
@@ -56,6 +57,7 @@ class WorkerSpec:
             self.timeout_ms,
             self.memory_mb,
             self.environment,
+            self.sandbox,
         )
         return hashlib.sha256(orjson.dumps(fields)).hexdigest()[:16]
 

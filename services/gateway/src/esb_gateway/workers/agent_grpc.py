@@ -62,6 +62,7 @@ class GrpcAgent:
                 timeout_ms=spec.timeout_ms,
                 memory_mb=spec.memory_mb,
                 environment=dict(spec.environment),
+                sandbox=spec.sandbox,
             ),
         )
         try:
