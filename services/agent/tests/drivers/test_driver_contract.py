@@ -149,7 +149,7 @@ class DockerSubject(Subject):
         return self.engine.containers(self.box)
 
     def clear(self):
-        self.engine.remove_network(self.config.network)
+        self.engine.remove_network(self.config.identity.network)
 
 
 @pytest.fixture(params=["fake", "fake with an engine", "process", "docker"])

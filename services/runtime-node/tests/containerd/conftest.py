@@ -25,7 +25,9 @@ def lacking():
 
 
 def output(*argv):
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    sys.stderr.write(done.stderr)  # shown where a test fails
+    return done.stdout
 
 
 class NodeBox:
@@ -100,6 +102,7 @@ class NodeBox:
             "chains": [line for line in output("iptables-save").splitlines() if "esb-" in line],
             "processes": [argv for argv in processes() if str(self.state) in argv and "esb_node" not in argv],
             "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/esb-{SLUG}*")],
+            "runtimes": [str(path) for path in Path("/run/containerd").glob(f"run*/esb-{SLUG}")],
             "notes": [
                 f.name for f in (self.state / "node.json", self.state / "run" / "node.env") if f.exists()
             ],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
-from esb_node.containerd.commands import find
+from esb_node.containerd.commands import all_said, find
 from esb_node.containerd.dns import dns_config
 from esb_node.containerd.engine_config import engine_config, sandbox_wrapper
 from esb_node.containerd.firewall import Ports
@@ -119,7 +119,7 @@ class ContainerdGround:
             "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(self.environment.items())),
         )
         if runsc := find("runsc"):
-            write_private(layout.sandbox_wrapper, sandbox_wrapper(runsc))
+            write_private(layout.sandbox_wrapper, sandbox_wrapper(runsc, all_said([runsc, "flags"])))
             layout.sandbox_wrapper.chmod(0o700)
 
 

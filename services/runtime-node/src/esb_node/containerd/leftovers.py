@@ -21,6 +21,8 @@ _POLL = 0.02
 _END_SECONDS = 5.0
 _CTR_SECONDS = 30.0
 _CGROUPS = Path("/sys/fs/cgroup")
+# Where containerd's shim has runc and gVisor keep their records, a directory for each namespace.
+_RUNTIME_ROOTS = (Path("/run/containerd/runc"), Path("/run/containerd/runsc"))
 
 
 def shims(layout: Layout) -> set[int]:
@@ -68,7 +70,8 @@ def end_engine(layout: Layout) -> set[int]:
     workers = {child for shim in shims(layout) for child in _descendants(shim)}
     left |= end(shims(layout), signal.SIGKILL) | end(workers, signal.SIGKILL)
     _unmount(layout)
-    shutil.rmtree(layout.engine_state, ignore_errors=True)
+    for directory in (layout.engine_state, *(root / layout.namespace for root in _RUNTIME_ROOTS)):
+        shutil.rmtree(directory, ignore_errors=True)
     _remove_cgroups(layout)
     return left
 
