@@ -3,19 +3,27 @@
 import re
 import shutil
 from collections.abc import Mapping
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 from artifact_contract.runtime_identity import IdentityError, RuntimeIdentity, resolve_identity
 from attrs import frozen
 
 from esb_agent.address import Address, TcpAddress, TlsFiles, UnixAddress
+from esb_agent.drivers.containerd.settings import (
+    FIRECRACKER,
+    FIRECRACKER_SNAPSHOTTER,
+    RUNTIMES,
+    SUBNET,
+    ContainerdConfig,
+)
 from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.drivers.process.driver import ProcessConfig
 from esb_agent.errors import ConfigError
 from esb_agent.log_shipping import Endpoint, parse_endpoint
 from esb_agent.unix_socket import check_path
 
-DRIVERS = ("process", "docker")
+DRIVERS = ("process", "docker", "containerd")
 TLS_OFF = "off-trusted-network"
 TLS_NAMES = ("ESB_AGENT_TLS_CERT", "ESB_AGENT_TLS_KEY", "ESB_AGENT_TLS_CA")
 MIB = 1024 * 1024
@@ -32,7 +40,7 @@ class Config:
     """
 
     address: Address
-    driver: ProcessConfig | DockerConfig
+    driver: ProcessConfig | DockerConfig | ContainerdConfig
     metrics_port: int
     owner_grace: int
     log_endpoint: Endpoint | None
@@ -50,12 +58,22 @@ def parse_config(environment: Mapping[str, str], python: str) -> Config:
         raise ConfigError(f"ESB_AGENT_DRIVER: expected one of {', '.join(DRIVERS)}, found {driver!r}")
     return Config(
         address=_address(environment),
-        driver=_docker(environment) if driver == "docker" else _process(environment, python),
+        driver=_driver(driver, environment, python),
         metrics_port=_number(environment, "ESB_AGENT_METRICS_PORT", 0, least=0, most=65535),
         owner_grace=_number(environment, "ESB_AGENT_OWNER_GRACE", 60, least=0, most=86_400),
         log_endpoint=parse_endpoint(url) if (url := environment.get("ESB_LOG_SHIP_URL")) else None,
         log_buffer_bytes=_number(environment, "ESB_LOG_SHIP_BUFFER_MB", 16, least=1, most=10_000) * MIB,
     )
+
+
+def _driver(
+    name: str, environment: Mapping[str, str], python: str
+) -> ProcessConfig | DockerConfig | ContainerdConfig:
+    if name == "docker":
+        return _docker(environment)
+    if name == "containerd":
+        return _containerd(environment)
+    return _process(environment, python)
 
 
 def _process(environment: Mapping[str, str], python: str) -> ProcessConfig:
@@ -72,7 +90,6 @@ def _process(environment: Mapping[str, str], python: str) -> ProcessConfig:
 
 
 def _docker(environment: Mapping[str, str]) -> DockerConfig:
-    policies = tuple(policy.value for policy in PullPolicy)
     host = environment.get("ESB_DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not ENGINE_ADDRESS.fullmatch(host):
         raise ConfigError(f"ESB_DOCKER_HOST: expected unix:///path or tcp://host:port, found {host!r}")
@@ -80,12 +97,79 @@ def _docker(environment: Mapping[str, str]) -> DockerConfig:
         state_dir=_path(environment, "ESB_AGENT_STATE_DIR"),
         host=host,
         identity=_identity(environment, "ESB_DOCKER_NETWORK"),
-        pull=PullPolicy(_choice(environment, "ESB_IMAGE_PULL", policies)),
-        auth_file=_path(environment, "ESB_DOCKER_CONFIG") if environment.get("ESB_DOCKER_CONFIG") else None,
+        pull=_pull(environment),
+        auth_file=_optional_path(environment, "ESB_DOCKER_CONFIG"),
         init_seconds=_init_seconds(environment),
         log_max_bytes=_log_max_bytes(environment),
         log_backups=_log_backups(environment),
     )
+
+
+def _containerd(environment: Mapping[str, str]) -> ContainerdConfig:
+    runtime = RUNTIMES[_choice(environment, "CONTAINERD_RUNTIME", tuple(RUNTIMES))]
+    usual = FIRECRACKER_SNAPSHOTTER if runtime == FIRECRACKER else "overlayfs"
+    address = environment.get("ESB_CONTAINERD_ADDRESS") or "/run/esb/containerd/containerd.sock"
+    return ContainerdConfig(
+        state_dir=_path(environment, "ESB_AGENT_STATE_DIR"),
+        identity=_identity(environment),
+        address=str(_path({"ESB_CONTAINERD_ADDRESS": address}, "ESB_CONTAINERD_ADDRESS")),
+        runtime=runtime,
+        snapshotter=_name(environment, "CONTAINERD_SNAPSHOTTER", usual),
+        runsc=_optional_path(environment, "ESB_RUNSC_BINARY"),
+        cni_bin_dir=_optional_path(environment, "ESB_CNI_BIN_DIR") or Path("/usr/lib/cni"),
+        subnet=_subnet(environment),
+        dns=_name_servers(environment),
+        netns_pool=_number(environment, "ESB_NETNS_POOL", 8, least=0, most=256),
+        seccomp=_seccomp(environment),
+        pull=_pull(environment),
+        auth_file=_optional_path(environment, "ESB_DOCKER_CONFIG"),
+        insecure=frozenset(_words(environment, "ESB_INSECURE_REGISTRIES")),
+        ca=_optional_path(environment, "ESB_REGISTRY_CA"),
+        init_seconds=_init_seconds(environment),
+        log_max_bytes=_log_max_bytes(environment),
+        log_backups=_log_backups(environment),
+    )
+
+
+def _subnet(environment: Mapping[str, str]) -> IPv4Network:
+    value = environment.get("ESB_CNI_SUBNET") or str(SUBNET)
+    try:
+        found = IPv4Network(value)
+    except ValueError as error:
+        raise ConfigError(f"ESB_CNI_SUBNET: expected a network as {SUBNET}, found {value!r}") from error
+    if found.num_addresses < 8:
+        raise ConfigError(f"ESB_CNI_SUBNET: expected room for workers, found {value!r}")
+    return found
+
+
+def _name_servers(environment: Mapping[str, str]) -> tuple[str, ...]:
+    found = _words(environment, "ESB_WORKER_DNS")
+    for one in found:
+        try:
+            ip_address(one)
+        except ValueError as error:
+            raise ConfigError(f"ESB_WORKER_DNS: expected addresses, found {one!r}") from error
+    return found
+
+
+def _seccomp(environment: Mapping[str, str]) -> str:
+    value = environment.get("ESB_SECCOMP_PROFILE", "")
+    if value and value != "unconfined" and not value.startswith("/"):
+        raise ConfigError(f"ESB_SECCOMP_PROFILE: expected an absolute path or unconfined, found {value!r}")
+    return value
+
+
+def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in environment.get(name, "").split(",") if word.strip())
+
+
+def _pull(environment: Mapping[str, str]) -> PullPolicy:
+    policies = tuple(policy.value for policy in PullPolicy)
+    return PullPolicy(_choice(environment, "ESB_IMAGE_PULL", policies))
+
+
+def _optional_path(environment: Mapping[str, str], name: str) -> Path | None:
+    return _path(environment, name) if environment.get(name) else None
 
 
 def _identity(environment: Mapping[str, str], network: str = "") -> RuntimeIdentity:

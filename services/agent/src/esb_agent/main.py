@@ -17,6 +17,7 @@ import uvloop
 
 from esb_agent.address import UnixAddress
 from esb_agent.config import Config, parse_config
+from esb_agent.drivers.containerd.settings import ContainerdConfig
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.drivers.log_files import Ship
 from esb_agent.drivers.port import Driver
@@ -74,6 +75,10 @@ def make_driver(config: Config, tally: Tally, ship: Ship | None) -> Driver:
         from esb_agent.drivers.docker.driver import DockerDriver  # noqa: PLC0415 - see above
 
         return DockerDriver(config.driver, tally, ship)
+    if isinstance(config.driver, ContainerdConfig):
+        from esb_agent.drivers.containerd.driver import ContainerdDriver  # noqa: PLC0415 - see above
+
+        return ContainerdDriver(config.driver, tally, ship)
     return ProcessDriver(config.driver, tally, ship)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 from artifact_contract.runtime_identity import RuntimeIdentity
+from esb_agent.drivers.containerd.settings import GVISOR, RUNC
 from esb_agent.drivers.docker.driver import DockerDriver
 from esb_agent.drivers.docker.settings import DockerConfig, PullPolicy
 from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
@@ -51,7 +52,7 @@ class Subject(ABC):
     def spec(self):
         return FunctionSpec(name="echo", image=self.echo)
 
-    def clear(self):  # noqa: B027 - most leave nothing
+    async def clear(self):  # noqa: B027 - most leave nothing
         """Remove what drivers may leave on purpose."""
 
     async def start(self):
@@ -130,17 +131,7 @@ class DockerSubject(Subject):
         return DockerDriver(self.config)
 
     async def reach(self, worker, event):
-        known = self.driver._workers.get(worker.identity.worker_id).calls
-        before = known.invocations
-        answer = await self.http_call(worker, event)
-        if answer.status != 200:
-            raise ConnectionError(f"{answer.status}: {answer.body.decode()}")
-        # Calls are counted from the worker's output, which may come after the answer.
-        for _ in range(500):
-            if known.invocations > before and not known.busy:
-                break
-            await asyncio.sleep(0.01)
-        return answer.json()
+        return await reach_emulator(self.driver, self.http_call, worker, event)
 
     async def crash(self, worker):
         self.engine.kill(self.driver._workers.get(worker.identity.worker_id).container)
@@ -148,17 +139,60 @@ class DockerSubject(Subject):
     def left(self):
         return self.engine.containers(self.box)
 
-    def clear(self):
+    async def clear(self):
         self.engine.remove_network(self.config.identity.network)
 
 
-@pytest.fixture(params=["fake", "fake with an engine", "process", "docker"])
+class ContainerdSubject(Subject):
+    """In a containerd of the tests' own, under one of its runtimes."""
+
+    initialises_at_once = False
+
+    def __init__(self, box):
+        self.box = box
+        self.echo, self.broken = box.images.echo, box.images.broken
+        self.missing = "127.0.0.1:5010/none:1"
+
+    def make(self):
+        return self.box.make()
+
+    async def reach(self, worker, event):
+        return await reach_emulator(self.driver, self.box.http_call, worker, event)
+
+    async def crash(self, worker):
+        self.box.kill(self.box.container(worker))
+
+    def left(self):
+        return self.box.left()
+
+    async def clear(self):
+        await self.box.clear()
+
+
+async def reach_emulator(driver, http_call, worker, event):
+    known = driver._workers.get(worker.identity.worker_id).calls
+    before = known.invocations
+    answer = await http_call(worker, event)
+    if answer.status != 200:
+        raise ConnectionError(f"{answer.status}: {answer.body.decode()}")
+    # Calls are counted from the worker's output, which may come after the answer.
+    for _ in range(500):
+        if known.invocations > before and not known.busy:
+            break
+        await asyncio.sleep(0.01)
+    return answer.json()
+
+
+@pytest.fixture(params=["fake", "fake with an engine", "process", "docker", "containerd", "gvisor"])
 async def subject(request, layout, tmp_path, call):
     if request.param == "process":
         made = ProcessSubject(layout, tmp_path / "state", call)
     elif request.param == "docker":
         engine, images, http_call = map(request.getfixturevalue, ("engine", "function_images", "http_call"))
         made = DockerSubject(engine, images, tmp_path / "state", http_call)
+    elif request.param in ("containerd", "gvisor"):
+        runtime = GVISOR if request.param == "gvisor" else RUNC
+        made = ContainerdSubject(request.getfixturevalue("new_containerd_box")(runtime))
     else:
         made = FakeSubject({} if "engine" in request.param else None)
     assert await made.start() == ()
@@ -166,7 +200,7 @@ async def subject(request, layout, tmp_path, call):
     for worker in await made.driver.list_workers():
         await made.driver.destroy(worker.identity.worker_id)
     await made.driver.close()
-    made.clear()
+    await made.clear()
     assert made.left() == []
 
 

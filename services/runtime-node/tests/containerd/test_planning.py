@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from esb_node.box import UpRequest
 from esb_node.containerd.dns import dns_config
-from esb_node.containerd.engine_config import engine_config, sandbox_wrapper
+from esb_node.containerd.engine_config import engine_config
 from esb_node.containerd.firewall import Ports, chains, passing_chain, table_text
 from esb_node.containerd.host import missing_controllers, missing_programs
 from esb_node.containerd.layout import Layout, forget_layout, read_layout, write_layout
@@ -116,15 +116,6 @@ def test_a_thin_pool_switches_its_snapshotter_on():
     config = tomllib.loads(engine_config(LAYOUT, "pool"))
     assert config["plugins"]["io.containerd.snapshotter.v1.devmapper"]["pool_name"] == "pool"
     assert "io.containerd.snapshotter.v1.devmapper" not in config["disabled_plugins"]
-
-
-def test_gvisor_runs_on_the_quickest_platform_its_version_has():
-    old, new = (
-        "which platform to use: ptrace (default), kvm.",
-        "which platform to use: systrap (default), ptrace",
-    )
-    assert "--platform=ptrace --network=host" in sandbox_wrapper("/usr/bin/runsc", old)
-    assert "--platform=systrap --network=host" in sandbox_wrapper("/usr/bin/runsc", new)
 
 
 def test_names_lead_to_addresses_and_all_others_nowhere_unless_a_server_is_named():

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -110,103 +109,15 @@ async def network_box(tmp_path):
         box.remove()
 
 
-NAMESPACE = "esb-agent-test"
-CONFIG = """
-version = 2
-root = "{root}/root"
-state = "{root}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.tracing.processor.v1.otlp",
-  "io.containerd.internal.v1.tracing", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = "{root}/c.sock"
-[ttrpc]
-  address = "{root}/t.sock"
-"""
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
-def why_not():
-    """Why no containerd can be started here; "" when it can."""
-    if os.geteuid() != 0:
-        return "containerd needs root"
-    missing = [name for name in ("containerd", "runc", "ctr") if not shutil.which(name)]
-    return f"not installed: {', '.join(missing)}" if missing else ""
-
-
-class RealContainerd:
-    """containerd with directories of its own, and what can be asked of it without the code under test."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self.address = str(root / "c.sock")
-        (root / "config.toml").write_text(CONFIG.format(root=root))
-        self.process = None
-
-    def start(self):
-        with (self.root / "log").open("ab") as log:
-            command = ["containerd", "--config", str(self.root / "config.toml")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if self.process.poll() is None and Path(self.address).exists():
-                done = self.ctr("version", check=False)
-                if done.returncode == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError((self.root / "log").read_text()[-2000:])
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.process.wait(30)
-
-    def ctr(self, *words, check=True, namespace=NAMESPACE):
-        command = ["ctr", "--address", self.address, "--namespace", namespace, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=check)
-
-    def lines(self, *words):
-        return self.ctr(*words).stdout.splitlines()
-
-    def end(self):
-        """Nothing of it stays: shims, mounts, directories."""
-        self.stop()
-        for entry in Path("/proc").glob("[0-9]*"):
-            # Shims outlive their containerd; they name its socket.
-            if self.address.encode() in _command_line(entry):
-                os.kill(int(entry.name), signal.SIGKILL)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((one for one in mounts if one.startswith(str(self.root))), reverse=True):
-            subprocess.run(["umount", "--lazy", mount], check=False)
-        shutil.rmtree(self.root)
-
-
-def _command_line(process):
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-@pytest.fixture(scope="session")
-def real_containerd(tmp_path_factory):
-    """Started once; without one the test is skipped, or fails where one is required."""
-    if reason := why_not():
-        if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    found = RealContainerd(tmp_path_factory.mktemp("c"))
-    try:
-        found.start()
-        yield found
-    finally:
-        found.end()
-
-
 @pytest.fixture
 async def client(real_containerd):
     """A client in the tests' namespace."""
-    made = Containerd(real_containerd.address, NAMESPACE)
+    made = Containerd(real_containerd.address, real_containerd.namespace)
     await made.connect()
     yield made
     await made.close()

@@ -214,11 +214,7 @@ async def test_images_come_from_their_registry_as_the_policy_says(docker_box):
     with pytest.raises(ImageNotFoundError, match="no such image"):
         await docker_box.worker(copy)
     repository, _, tag = copy.rpartition(":")
-    engine.ask("POST", f"/images/{docker_box.images.echo}/tag?repo={repository}&tag={tag}")
-    status, told = engine.ask(
-        "POST", f"/images/{repository}/push?tag={tag}", headers={"X-Registry-Auth": "e30="}
-    )
-    assert (status, b'"error"' in told) == (200, False), told
+    engine.push(docker_box.images.echo, repository, tag)
     engine.remove_image(copy)
     await docker_box.driver.close()
     await docker_box.start(pull=PullPolicy.MISSING)

@@ -50,15 +50,6 @@ def lines(argv: Sequence[str], seconds: float = _SECONDS) -> list[str]:
         return []
 
 
-def all_said(argv: Sequence[str], seconds: float = _SECONDS) -> str:
-    """What a program prints and complains of, whether it fails or not; "" when it does not run."""
-    try:
-        done = _run(argv, None, seconds)
-    except (NodeError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout + done.stderr
-
-
 def _run(argv: Sequence[str], text: str | None, seconds: float) -> subprocess.CompletedProcess[str]:
     program = find(argv[0])
     if program is None:

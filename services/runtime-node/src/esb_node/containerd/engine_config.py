@@ -46,16 +46,5 @@ def engine_config(layout: Layout, devmapper_pool: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def sandbox_wrapper(runsc: str, flags: str) -> str:
-    """A script that is called as runc is and runs gVisor; `flags` is what `runsc flags` prints.
-
-    systrap is the quickest platform that needs no virtualization; a runsc from before 2023 has ptrace only. The
-    host's network is that of the worker's own namespace, which only leads to the bridge: gVisor's own stack
-    refuses namespaces that it did not find empty.
-    """
-    platform = "systrap" if "systrap" in flags else "ptrace"
-    return f'#!/bin/sh\nexec {runsc} --platform={platform} --network=host "$@"\n'
-
-
 def _text(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
-from esb_node.containerd.commands import all_said, find
 from esb_node.containerd.dns import dns_config
-from esb_node.containerd.engine_config import engine_config, sandbox_wrapper
+from esb_node.containerd.engine_config import engine_config
 from esb_node.containerd.firewall import Ports
 from esb_node.containerd.layout import Layout, forget_layout, read_layout, write_layout
 from esb_node.containerd.leftovers import end, end_engine, remove_workers, shims, strays
@@ -108,7 +107,6 @@ class ContainerdGround:
             layout.run,
             layout.engine_config.parent,
             layout.engine_root,
-            layout.sandbox_wrapper.parent,
         ):
             make_private(directory)
         socket_path(layout.run / "containerd", layout.socket.name)
@@ -118,9 +116,6 @@ class ContainerdGround:
             layout.environment_file,
             "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(self.environment.items())),
         )
-        if runsc := find("runsc"):
-            write_private(layout.sandbox_wrapper, sandbox_wrapper(runsc, all_said([runsc, "flags"])))
-            layout.sandbox_wrapper.chmod(0o700)
 
 
 def lift(layout: Layout) -> None:

@@ -70,11 +70,6 @@ class Layout:
         return self.run / "node.env"
 
     @property
-    def sandbox_wrapper(self) -> Path:
-        """The program that stands for runc where gVisor is asked for."""
-        return self.state / "bin" / "runsc"
-
-    @property
     def table(self) -> str:
         """The name of the box's firewall table and chains (iptables takes at most 28 letters)."""
         return f"esb-{hashlib.sha256(self.bridge.encode()).hexdigest()[:8]}"

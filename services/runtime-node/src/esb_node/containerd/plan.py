@@ -113,8 +113,8 @@ def node_environment(request: NodeRequest, layout: Layout, environ: Mapping[str,
         "ESB_WORKER_DNS": str(layout.gateway_address),
         "ESB_BRIDGE_ADDRESS": str(layout.gateway_address),
     }
-    if find("runsc"):
-        told["ESB_RUNSC_BINARY"] = environ.get("ESB_RUNSC_BINARY") or str(layout.sandbox_wrapper)
+    if runsc := environ.get("ESB_RUNSC_BINARY"):
+        told["ESB_RUNSC_BINARY"] = runsc
     return told
 
 
