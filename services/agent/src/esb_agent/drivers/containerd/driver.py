@@ -19,7 +19,7 @@ from esb_agent.drivers.containerd.image_settings import ImageSettings
 from esb_agent.drivers.containerd.images import Images
 from esb_agent.drivers.containerd.launch import RUNTIME, Host, Launcher
 from esb_agent.drivers.containerd.leftovers import Survivor, find_survivors, remove_leftovers
-from esb_agent.drivers.containerd.measures import measure
+from esb_agent.drivers.containerd.measures import measure, swap_is_counted
 from esb_agent.drivers.containerd.network import Network, NetworkConfig
 from esb_agent.drivers.containerd.oci_spec import cpu_limit
 from esb_agent.drivers.containerd.removal import erase, remove_directory
@@ -40,8 +40,6 @@ from esb_agent.tally import Tally
 log = structlog.get_logger()
 REMOVED = "its container was removed"
 HOSTS = "127.0.0.1\tlocalhost\n"
-# There where a host counts swap, in either version of control groups.
-SWAP_FILES = (Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"), Path("/proc/swaps"))
 
 
 class ContainerdDriver:
@@ -128,7 +126,7 @@ class ContainerdDriver:
             resolv=resolv,
             hosts=hosts,
             cpus=os.cpu_count() or 1,
-            swap_limited=any(file.exists() for file in SWAP_FILES),
+            swap_limited=swap_is_counted(),
             seccomp=seccomp.load_profile(self._config.seccomp, there),
         )
 
