@@ -71,6 +71,27 @@ async def test_what_is_released_leaves_no_namespace_no_address_and_no_cable(netw
     assert nothing_left(network_box)
 
 
+async def test_an_address_is_free_again_when_somebody_removed_its_namespace(network_box):
+    network = network_box.network(pool=0)
+    await network.start()
+    namespace = await network.acquire()
+    netns.remove(namespace.path)
+    assert network_box.addresses() == [namespace.address]
+    await network.release(namespace)
+    assert (network_box.namespaces(), network_box.addresses()) == ([], [])
+    # The kernel takes a namespace's cables away when it comes to it.
+    await until(lambda: nothing_left(network_box), "the cable is still there")
+
+
+async def test_a_plugin_that_ends_before_it_is_asked_is_an_error_of_the_network(tmp_path, network_box):
+    for name in ("bridge", "host-local", "loopback"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 3\n")
+        (tmp_path / name).chmod(0o755)
+    with pytest.raises(ConfigError, match="no network for workers"):
+        await network_box.network(bin_dir=tmp_path).start()
+    assert nothing_left(network_box)
+
+
 async def test_the_pool_is_prepared_ahead_and_fills_up_again(network_box):
     network = network_box.network()
     await network.start()

@@ -25,6 +25,13 @@ class Addresses:
             if not file.exists():
                 file.write_text(f"{container}\r\neth0")
 
+    def free(self, container: str) -> None:
+        """Forget the address of one no plugin can be asked for. Blocks while a plugin has the lock."""
+        with self._locked():
+            for address, owner in self.used().items():
+                if owner == container:
+                    (self._folder / address).unlink(missing_ok=True)
+
     def free_all_but(self, containers: Container[str]) -> int:
         """Forget the addresses of all others; how many. Blocks while a plugin has the lock."""
         freed = 0

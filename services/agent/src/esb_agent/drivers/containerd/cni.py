@@ -105,6 +105,9 @@ async def _run(program: Path, variables: Mapping[str, str], text: bytes) -> byte
             output, errors = await process.communicate(text)
     except TimeoutError:
         raise DriverError(f"CNI plugin {program.name}: no answer in {PLUGIN_SECONDS:.0f} s") from None
+    except RuntimeError as error:
+        # What uvloop says of a pipe whose other end was gone before anything was written.
+        raise DriverError(f"CNI plugin {program.name}: ended before it was asked") from error
     finally:
         if process.returncode is None:
             process.kill()

@@ -17,7 +17,7 @@ from esb_agent.drivers.containerd import seccomp
 from esb_agent.drivers.containerd.client import Containerd, Event, TaskStatus
 from esb_agent.drivers.containerd.image_settings import ImageSettings
 from esb_agent.drivers.containerd.images import Images
-from esb_agent.drivers.containerd.launch import RUNTIME, Host, Launcher
+from esb_agent.drivers.containerd.launch import RUNTIME, Host, Launcher, worker_group
 from esb_agent.drivers.containerd.leftovers import Survivor, find_survivors, remove_leftovers
 from esb_agent.drivers.containerd.measures import measure, swap_is_counted
 from esb_agent.drivers.containerd.network import Network, NetworkConfig
@@ -292,7 +292,7 @@ class ContainerdDriver:
         """See `port.Driver`."""
         worker = self._workers.living(worker_id)
         try:
-            measured = measure(worker.pid)
+            measured = measure(worker_group(self._config.identity, worker.container), worker.pid)
         except OSError as error:
             raise WorkerExitedError(f"worker {worker_id}: {error}") from error
         worker.rss_peak_bytes = max(worker.rss_peak_bytes, measured.rss_bytes, measured.peak_bytes)

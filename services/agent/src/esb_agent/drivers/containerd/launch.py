@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from artifact_contract.runtime_identity import RuntimeIdentity
 from attrs import evolve, frozen
 
 from esb_agent.drivers import emulator_function
@@ -99,7 +100,7 @@ class Launcher:
             netns=namespace.path,
             resolv=host.resolv,
             hosts=host.hosts,
-            cgroup=f"/{self._config.identity.namespace}/{worker.container}",
+            cgroup=f"/{worker_group(self._config.identity, worker.container)}",
             nano_cpus=emulator_function.start_cpus(spec.memory_mb, host.cpus),
             swap_limited=host.swap_limited,
         )
@@ -149,6 +150,11 @@ class Launcher:
             await self._client.start_task(worker.container)
         except ContainerdError as error:
             raise start_error(spec, error) from error
+
+
+def worker_group(identity: RuntimeIdentity, container: str) -> str:
+    """Where a worker's control group is below the root of each hierarchy."""
+    return f"{identity.namespace}/{container}"
 
 
 def start_error(spec: FunctionSpec, error: ContainerdError) -> AgentError:

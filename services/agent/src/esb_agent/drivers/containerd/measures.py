@@ -1,6 +1,6 @@
 """What the kernel counts of a worker's processes, in control groups of version 1 and 2."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
@@ -18,11 +18,20 @@ class Measured:
     tasks: int
 
 
-def measure(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> Measured:
-    """What the control groups of a process hold. Raises OSError: it is gone."""
+def measure(group: str, pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> Measured:
+    """What the control groups of a worker hold. Raises OSError: it is gone.
+
+    `group` is where it was put. A runtime that puts it elsewhere, as microVMs' does, is found by `pid`, which
+    means something only to an agent that sees the processes of its containerd.
+    """
+    if (cgroups / "memory" / group).is_dir():
+        return _version_1(lambda kind, name: _text(cgroups / kind / group / name))
+    if (cgroups / group).is_dir():
+        return _version_2(lambda name: _text(cgroups / group / name))
     groups = parse_membership((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
     if "memory" in groups:
-        return _version_1(lambda kind, name: _text(cgroups / kind / groups[kind].lstrip("/") / name), groups)
+        places = {kind: path.lstrip("/") for kind, path in groups.items()}
+        return _version_1(lambda kind, name: _text(cgroups / kind / places.get(kind, "none") / name))
     path = cgroups / groups.get("", "/").lstrip("/")
     return _version_2(lambda name: _text(path / name))
 
@@ -50,14 +59,14 @@ def parse_flat(text: str) -> dict[str, int]:
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
 
-def _version_1(read: Callable[[str, str], str], groups: Mapping[str, str]) -> Measured:
+def _version_1(read: Callable[[str, str], str]) -> Measured:
     stat = parse_flat(read("memory", "memory.stat"))
     rss = stat.get("total_rss", stat.get("rss", 0)) + stat.get("total_shmem", stat.get("shmem", 0))
     return Measured(
         rss_bytes=rss,
         peak_bytes=_number(read("memory", "memory.max_usage_in_bytes")),
-        cpu_seconds=_number(read("cpuacct", "cpuacct.usage")) / 1e9 if "cpuacct" in groups else 0.0,
-        tasks=_number(read("pids", "pids.current")) if "pids" in groups else 0,
+        cpu_seconds=_number(read("cpuacct", "cpuacct.usage")) / 1e9,
+        tasks=_number(read("pids", "pids.current")),
     )
 
 

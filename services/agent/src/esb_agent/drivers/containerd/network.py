@@ -206,10 +206,15 @@ class Network:
             raise DriverError(f"the bridge's port {port} cannot be isolated: {error.strerror}") from error
 
     async def _erase(self, namespace: Namespace) -> None:
-        """The cable and the address first: the plugin needs the namespace for them."""
+        """The cable and the address first: the plugin needs the namespace for them.
+
+        Where somebody removed that, the cable went with it.
+        """
         try:
             if namespace.path.exists():
                 await self._bridge.delete(namespace.name, namespace.path)
+            else:
+                await asyncio.to_thread(self._addresses.free, namespace.name)
         finally:
             try:
                 await asyncio.to_thread(netns.remove, namespace.path)
