@@ -16,7 +16,8 @@ class Once(Generic[Key, Value]):
 
     def __init__(self) -> None:
         self._guard = Lock()
-        self._results: dict[Key, Future[Value]] = {}
+        self._results: dict[Key, Value] = {}
+        self._underway: dict[Key, Future[Value]] = {}
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """The result for a key, made by the first caller; those who wait get its error too.
@@ -25,23 +26,29 @@ class Once(Generic[Key, Value]):
             Exception: what `make` raises.
         """
         with self._guard:
-            known = self._results.get(key)
-            if known is None:
-                mine = self._results[key] = Future()
-        if known is not None:
-            return known.result()
-        try:
-            mine.set_result(make())
-        except BaseException as error:
-            with self._guard:
-                del self._results[key]
-            mine.set_exception(error)
-            raise
-        return mine.result()
+            if key in self._results:
+                return self._results[key]
+            others = self._underway.get(key)
+            if others is None:
+                mine = self._underway[key] = Future()
+        return self._make(key, make, mine) if others is None else others.result()
 
     def set(self, key: Key, value: Value) -> None:
         """Know a result without making it, unless there is one or somebody is at it."""
-        future: Future[Value] = Future()
-        future.set_result(value)
         with self._guard:
-            self._results.setdefault(key, future)
+            if key not in self._underway:
+                self._results.setdefault(key, value)
+
+    def _make(self, key: Key, make: Callable[[], Value], future: Future[Value]) -> Value:
+        try:
+            value = make()
+        except BaseException as error:
+            with self._guard:
+                del self._underway[key]
+            future.set_exception(error)
+            raise
+        with self._guard:
+            self._results[key] = value
+            del self._underway[key]
+        future.set_result(value)
+        return value

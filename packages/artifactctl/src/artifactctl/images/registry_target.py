@@ -14,11 +14,17 @@ from types import TracebackType
 
 from artifactctl.errors import DiskError, WorldError
 from artifactctl.images.layers import Layer
-from artifactctl.images.oci import config_document, index_document, manifest_document, parse_manifest
+from artifactctl.images.oci import (
+    StoredManifest,
+    config_document,
+    index_document,
+    manifest_document,
+    parse_manifest,
+)
 from artifactctl.images.pushing import OnUpload, Pusher
 from artifactctl.images.recipe import Platform, Recipe, RemoteLayer, combined_inputs
 from artifactctl.images.registry_copy import Copying, copy_image
-from artifactctl.images.stored import image_in
+from artifactctl.images.stored import image_in, image_of
 from artifactctl.images.target import StoredImage
 from artifactctl.registry.blobs import blob_of
 from artifactctl.registry.client import RegistryClient, open_client
@@ -32,7 +38,7 @@ from artifactctl.registry.descriptors import (
 )
 from artifactctl.registry.errors import RegistryError
 from artifactctl.registry.manifests import StoredDocument
-from artifactctl.registry.references import Reference
+from artifactctl.registry.references import Reference, Repository
 
 Notify = Callable[[str, str], None]
 
@@ -103,10 +109,7 @@ class RegistryTarget:
             return None
         where = self._locate(ref)
         document = self.client.manifests.get(where, also_push=True)
-        if document is None:
-            return None
-        self._learn(where, document)
-        return self._stored(where, document)
+        return self._stored(where, document) if document else None
 
     def put(self, ref: str, recipe: Recipe) -> StoredImage:
         """Push an image; it is there when this returns."""
@@ -189,24 +192,22 @@ class RegistryTarget:
         size = sum(blob.size for blob in (*(one.blob for one in recipe.base.remote), *made, config))
         return manifest_document(recipe, config, layers), size
 
-    def _learn(self, where: Reference, document: StoredDocument) -> None:
-        """Where blobs are and what layers become: another image often shares some."""
-        if document.is_index:
-            return
-        try:
-            found = parse_manifest(document.data)
-        except (ValueError, RecursionError):
-            return
-        self._pusher.note(where.repository, found.blobs)
-        for key, layer in found.layers.items():
-            self._pusher.note_layer(key, layer)
-
     def _stored(self, where: Reference, document: StoredDocument) -> StoredImage:
         try:
-            return image_in(self.client, where, document)
+            if document.is_index:
+                return image_in(self.client, where, document)
+            manifest = parse_manifest(document.data)
+            self._learn(where.repository, manifest)
+            return image_of(self.client, where, document.descriptor, manifest)
         except (ValueError, RecursionError):
             # somebody else's, and nothing we would make: it is no reason not to make it
             return StoredImage(document.descriptor.digest, document.descriptor.size, "")
+
+    def _learn(self, repository: Repository, manifest: StoredManifest) -> None:
+        """Where blobs are and what layers become: another image often shares some."""
+        self._pusher.note(repository, manifest.blobs)
+        for key, layer in manifest.layers.items():
+            self._pusher.note_layer(key, layer)
 
     def _locate(self, ref: str) -> Reference:
         try:

@@ -30,19 +30,25 @@ def image_in(client: RegistryClient, ref: Reference, document: StoredDocument) -
         RegistryError: the registry can't be asked.
         ValueError: the documents aren't those of an image.
     """
+    if not document.is_index:
+        return image_of(client, ref, document.descriptor, parse_manifest(document.data))
     found = document.parse()
     inputs = str(as_object(found.get("annotations") or {}).get(INPUTS) or "")
-    if document.is_index:
-        images = images_in(found)
-        if not inputs and images:
-            below = client.manifests.get(ref.with_digest(images[0].digest))
-            inputs = image_in(client, ref, below).inputs if below and not below.is_index else ""
-        size = sum(image.size for image in images)
-    else:
-        manifest = parse_manifest(document.data)
-        inputs = inputs or _label(client, ref, manifest)
-        size = sum(blob.size for blob in manifest.blobs)
+    images = images_in(found)
+    if not inputs and images:
+        below = client.manifests.get(ref.with_digest(images[0].digest))
+        inputs = image_in(client, ref, below).inputs if below and not below.is_index else ""
+    size = sum(image.size for image in images)
     return StoredImage(document.descriptor.digest, document.descriptor.size + size, inputs)
+
+
+def image_of(
+    client: RegistryClient, ref: Reference, described: Descriptor, manifest: StoredManifest
+) -> StoredImage:
+    """As `image_in`, of a manifest that was parsed already."""
+    inputs = manifest.inputs or _label(client, ref, manifest)
+    size = sum(blob.size for blob in manifest.blobs)
+    return StoredImage(described.digest, described.size + size, inputs)
 
 
 def images_in(index: JsonObject) -> list[Descriptor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from attrs import frozen
@@ -16,6 +17,8 @@ INDEX_TYPES = frozenset({INDEX_TYPE, DOCKER_INDEX_TYPE})
 MANIFEST_TYPES = frozenset({MANIFEST_TYPE, DOCKER_MANIFEST_TYPE})
 
 JsonObject = dict[str, object]
+
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 
 @frozen
@@ -51,8 +54,7 @@ def parse_descriptor(value: object) -> Descriptor:
     digest, size, media_type = found.get("digest"), found.get("size"), found.get("mediaType")
     if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(media_type, str):
         raise ValueError(f"a descriptor expected, {value!r} found")  # noqa: TRY004 - bad data, not a bug
-    algorithm, _, hexadecimal = digest.partition(":")
-    if algorithm != "sha256" or len(hexadecimal) != 64 or not set(hexadecimal) <= set("0123456789abcdef"):
+    if not _DIGEST.fullmatch(digest):
         raise ValueError(f"a SHA-256 digest expected, {digest!r} found")
     return Descriptor(media_type, digest, size)
 
