@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from esb_node.box_state import BoxState
+from esb_node.data_plane import READY_PATH
 from esb_node.errors import MissingPartsError
 from esb_node.ground import BareGround, Ground
 from esb_node.specs import GrpcProbe, HttpProbe, JobSpec, ServiceSpec
@@ -81,8 +82,8 @@ def data_plane_spec(box: BoxState, host: str, common: Mapping[str, str]) -> Serv
     state = Path(box.state_dir)
     return ServiceSpec(
         name=DATA_PLANE,
-        argv=(*_PYTHON, "moto.server", "-H", host, "-p", str(box.ports[DATA_PLANE])),
-        ready=HttpProbe(f"{box.urls[DATA_PLANE]}/moto-api/"),
+        argv=(*_PYTHON, "esb_node.data_plane", "-H", host, "-p", str(box.ports[DATA_PLANE])),
+        ready=HttpProbe(f"{box.urls[DATA_PLANE]}{READY_PATH}"),
         address=box.urls[DATA_PLANE],
         log=log_file(state, DATA_PLANE),
         stop_seconds=0.0,
