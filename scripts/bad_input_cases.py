@@ -136,6 +136,11 @@ def template(old: str, new: str) -> Callable[[Path], None]:
     return replace("template.yaml", old, new)
 
 
+def metadata(value: str) -> Callable[[Path], None]:
+    """Spoil the template by giving its function this metadata."""
+    return template("    Properties:\n", f"    Metadata: {value}\n    Properties:\n")
+
+
 def append(file: Path, text: str) -> None:
     """Add text to a file."""
     file.write_text(file.read_text() + text)
@@ -187,6 +192,10 @@ CASES = [
     Case("Artifact", "functions.yml without its functions", APPLY, 3, write(FUNCTIONS, "functions: [Hello]\n")),
     Case("Artifact", "a function without an image", APPLY, 3, replace(FUNCTIONS, "    image:", "    picture:")),
     Case("Artifact", "a timeout that is no number", APPLY, 3, replace(FUNCTIONS, "timeout: 3", "timeout: soon")),
+    Case("Artifact", "a sandbox that does not exist", APPLY, 3, replace(FUNCTIONS, "timeout: 3", "timeout: 3\n    sandbox: jail")),
+    Case("Artifact", "a sandbox, misspelt", APPLY, 3, replace(FUNCTIONS, "timeout: 3", "timeout: 3\n    SandBox: gvisor")),
+    Case("Artifact", "a sandbox without a value", APPLY, 3, replace(FUNCTIONS, "timeout: 3", "timeout: 3\n    sandbox:")),
+    Case("Artifact", "a sandbox for all functions", APPLY, 3, replace(FUNCTIONS, "functions:", "defaults: {sandbox: gvisor}\nfunctions:")),
     Case("Artifact", "a route without a function", APPLY, 3, replace(ROUTING, "function:", "target:")),
     Case("Artifact", "a file changed after generating, with --strict", f"{APPLY} --strict", 3,
          replace("artifact/template/functions/Hello/src/app.py", "hello", "goodbye")),
@@ -211,6 +220,10 @@ CASES = [
     Case("Template", "a resource this box does not have, with --strict", f"{GENERATE} --strict", 3, template("Resources:\n", RESOURCE_QUEUE)),
     Case("Template", "a schedule that is none", GENERATE, 3, template("Type: Api\n          Properties:\n            Path: /hello\n            Method: get",
          "Type: Schedule\n          Properties:\n            Schedule: every day")),
+    Case("Template", "a sandbox that does not exist", GENERATE, 3, metadata("{esb: {Sandbox: jail}}")),
+    Case("Template", "a sandbox, misspelt", GENERATE, 3, metadata("{esb: {SandBox: gvisor}}")),
+    Case("Template", "an unknown key beside the sandbox", GENERATE, 3, metadata("{esb: {Sandbox: gvisor, Colour: red}}")),
+    Case("Template", "the box's own metadata, misspelt", GENERATE, 3, metadata("{ESB: {Sandbox: gvisor}}")),
     # images
     Case("Images", "a step that needs execution", PREPARE, 3,
          lambda here: append(here / "artifact/template/functions/Hello/Dockerfile", "RUN pip install x\n")),

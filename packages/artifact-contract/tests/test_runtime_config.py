@@ -286,11 +286,3 @@ def test_ten_thousand_functions_take_a_moment() -> None:
     structure_functions(root)
     dump_yaml(root)
     assert time.process_time() - started < 5  # ten times what it takes: this only guards against a square
-
-
-def test_a_function_may_name_its_sandbox_and_only_one_there_is():
-    text = b"functions: {f: {image: x, sandbox: gvisor}, g: {image: x}}"
-    functions = structure_functions(read_yaml(text, "f"), "f").value.functions
-    assert (functions["f"].sandbox, functions["g"].sandbox) == ("gvisor", "")
-    with pytest.raises(SchemaError, match="sandbox: expected runc, gvisor or firecracker, found 'none'"):
-        structure_functions(read_yaml(b"functions: {f: {image: x, sandbox: none}}", "f"), "f")

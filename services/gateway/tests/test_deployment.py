@@ -46,6 +46,11 @@ def test_a_function_is_planned_with_defaults_filled_in(plan):
     )
 
 
+def test_a_functions_sandbox_is_part_of_what_its_workers_are_made_from(plan):
+    made = plan({"functions": {"f": {"image": "f:1", "sandbox": "gvisor"}, "g": {"image": "f:1"}}}).functions
+    assert (made["f"].spec.sandbox, made["g"].spec.sandbox) == ("gvisor", "")
+
+
 def test_what_nobody_says_is_as_on_aws(plan):
     made = plan({"functions": {"f": {"image": "f:1"}}}).functions["f"]
     assert (made.spec.timeout_ms, made.spec.memory_mb, made.limits) == (3000, 128, PoolLimits())

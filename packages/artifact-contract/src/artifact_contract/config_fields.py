@@ -49,11 +49,13 @@ class Check:
         found: str,
         severity: Severity = Severity.ERROR,
         kind: Kind = Kind.SCHEMA,
+        *,
+        hint: str = "",
     ) -> None:
         """Note a problem with the value at `path`."""
         name = field_text(path)
         self.reported.add(name)
-        self.problems.append(Problem(self.places.of(path), name, expected, found, "", severity, kind))
+        self.problems.append(Problem(self.places.of(path), name, expected, found, hint, severity, kind))
 
     def missing(self, path: FieldPath, expected: str, severity: Severity = Severity.ERROR) -> None:
         """Note that there is no value at `path`, unless what stands there was found wrong already."""

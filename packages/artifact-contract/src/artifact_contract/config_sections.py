@@ -27,6 +27,7 @@ from artifact_contract.config_fields import (
     whole,
     within,
 )
+from artifact_contract.config_sandbox import SANDBOX_KEY, sandbox
 from artifact_contract.config_types import (
     AsyncInvoke,
     Cors,
@@ -166,8 +167,6 @@ def function_of(reference: str) -> str | None:
         return None
 
 
-# What a function's workers may be shut in, of those an agent on containerd knows.
-SANDBOXES = ("runc", "gvisor", "firecracker")
 _SCALING_FIELDS: Mapping[str, FieldReader] = {
     "min_capacity": whole,
     "max_capacity": whole,
@@ -221,7 +220,7 @@ FUNCTION_FIELDS: Mapping[str, FieldReader] = {
     "function_url": function_url,
     "async_invoke": async_invoke,
     "description": text,
-    "sandbox": one_of(*SANDBOXES),
+    SANDBOX_KEY: sandbox,
 }
 ROUTE_FIELDS: Mapping[str, FieldReader] = {
     "path": text,

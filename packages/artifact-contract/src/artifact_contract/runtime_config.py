@@ -19,6 +19,7 @@ from artifact_contract.config_files import (
     RESOURCES_FILE,
     ROUTING_FILE,
 )
+from artifact_contract.config_sandbox import refuse_default_sandbox, refuse_misspelt_sandbox
 from artifact_contract.config_sections import DEFAULTS_FIELDS, FUNCTION_FIELDS, ROUTE_FIELDS
 from artifact_contract.config_types import (
     AsyncInvoke,
@@ -89,6 +90,7 @@ def structure_functions(node: Node, file: str = FUNCTIONS_FILE) -> Parsed[Functi
     defaults = Defaults()
     if "defaults" in top:
         defaults = Defaults(**read_fields(check, top["defaults"], ("defaults",), DEFAULTS_FIELDS))
+        refuse_default_sandbox(check, defaults.extra, ("defaults",))
     functions = {}
     for name, body in check.mapping(top.get("functions"), ("functions",)).items():
         function = _function(check, name, body)
@@ -107,6 +109,7 @@ def _function(check: Check, name: str, node: Node) -> Function | None:
         check.report(path, "a mapping", describe(node))
         return None
     values = read_fields(check, node, path, FUNCTION_FIELDS)
+    refuse_misspelt_sandbox(check, values.get("extra", ()), path)
     if "image" not in values:
         check.missing((*path, "image"), "an image reference")
         return None

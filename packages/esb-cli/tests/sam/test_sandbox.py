@@ -28,8 +28,51 @@ def test_a_function_that_says_nothing_leaves_the_choice_to_the_agent(build, site
     assert build(TEMPLATE + metadata, directory=site).functions[0].sandbox == ""
 
 
-def test_a_sandbox_there_is_not_is_refused_with_its_place(problems, site):
-    told = problems(TEMPLATE + "    Metadata: {esb: {Sandbox: jail}}\n", directory=site)
-    assert any(
-        "Metadata.esb.Sandbox: expected runc, gvisor or firecracker, found jail" in one for one in told
-    )
+EXPECTED = "runc, gvisor or firecracker"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        (
+            "{esb: {Sandbox: jail}}",
+            f"t.yaml:7:31: Resources.F.Metadata.esb.Sandbox: expected {EXPECTED}, found 'jail'",
+        ),
+        (
+            "{esb: {Sandbox: gVisor}}",
+            f"t.yaml:7:31: Resources.F.Metadata.esb.Sandbox: expected {EXPECTED}, found 'gVisor'",
+        ),
+        ("{esb: {Sandbox: }}", f"Resources.F.Metadata.esb.Sandbox: expected {EXPECTED}, found nothing"),
+        (
+            "{esb: {Sandbox: [gvisor]}}",
+            f"Resources.F.Metadata.esb.Sandbox: expected {EXPECTED}, found a list",
+        ),
+        (
+            "{esb: {sandbox: gvisor}}",
+            "t.yaml:7:22: Resources.F.Metadata.esb.sandbox: expected Sandbox, found an unknown key (write it",
+        ),
+        (
+            "{esb: {SandBox: gvisor}}",
+            "Resources.F.Metadata.esb.SandBox: expected Sandbox, found an unknown key (write it Sandbox)",
+        ),
+        (
+            "{esb: {Sandbox: gvisor, Colour: red}}",
+            "Resources.F.Metadata.esb.Colour: expected Sandbox, found an unknown key",
+        ),
+        (
+            "{ESB: {Sandbox: gvisor}}",
+            "Resources.F.Metadata.ESB: expected esb, found an unknown key (write it esb)",
+        ),
+        ("{esb: gvisor}", "Resources.F.Metadata.esb: expected a mapping, found"),
+        (
+            "{esb: , Sandbox: gvisor}",
+            "Resources.F.Metadata.esb: expected a mapping with Sandbox, or no such line",
+        ),
+    ],
+)
+def test_what_would_shut_a_function_in_less_than_was_meant_is_refused_with_its_place(
+    problems, site, metadata, told
+):
+    found = problems(TEMPLATE + f"    Metadata: {metadata}\n", directory=site)
+    assert len(found) == 1
+    assert told in found[0]

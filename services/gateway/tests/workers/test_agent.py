@@ -13,5 +13,6 @@ def test_every_field_of_a_specification_counts_in_its_fingerprint():
         evolve(SPEC, timeout_ms=1),
         evolve(SPEC, memory_mb=1),
         evolve(SPEC, environment=()),
+        evolve(SPEC, sandbox="gvisor"),
     ]
     assert len({spec.fingerprint() for spec in [SPEC, evolve(SPEC), *others]}) == len(others) + 1

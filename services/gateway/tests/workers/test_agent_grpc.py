@@ -17,7 +17,7 @@ from esb_gateway.workers.agent import (
 )
 from esb_gateway.workers.agent_grpc import GrpcAgent
 
-SPEC = WorkerSpec("f", "f:1", "app.handler", "python3.12", 3000, 256, (("A", "1"),))
+SPEC = WorkerSpec("f", "f:1", "app.handler", "python3.12", 3000, 256, (("A", "1"),), "gvisor")
 
 
 class StubAgent(agent_pb2_grpc.AgentServicer):
@@ -100,6 +100,7 @@ async def test_a_worker_is_asked_for_with_all_that_it_is_made_from(stub):
                 timeout_ms=3000,
                 memory_mb=256,
                 environment={"A": "1"},
+                sandbox="gvisor",
             ),
         )
     ]
