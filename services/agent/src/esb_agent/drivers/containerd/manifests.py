@@ -81,10 +81,10 @@ def media_type_of(data: bytes, told: str, what: str) -> str:
 def parse_manifest(data: bytes, what: str) -> Manifest:
     """Raises ImageBrokenError."""
     told = _object(data, what)
-    try:
-        return Manifest(_descriptor(told["config"]), tuple(_descriptor(one) for one in told["layers"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ImageBrokenError(f"{what}: not an image's manifest: {error!r}") from error
+    if "layers" not in told:
+        raise ImageBrokenError(f"{what}: not an image's manifest: expected layers, found none")
+    layers = tuple(_described(one, what) for one in _list(told, "layers", what))
+    return Manifest(_described(told.get("config"), what), layers)
 
 
 def for_this_host(data: bytes, what: str) -> Descriptor:
@@ -92,32 +92,32 @@ def for_this_host(data: bytes, what: str) -> Descriptor:
     machine = platform.machine()
     wanted = _ARCHITECTURES.get(machine, machine)
     there = []
-    for entry in _object(data, what).get("manifests") or []:
-        system = entry.get("platform") or {}
+    for entry in _list(_object(data, what), "manifests", what):
+        system = _mapping(entry, "platform", what)
         there.append(f"{system.get('os')}/{system.get('architecture')}")
         if there[-1] == f"linux/{wanted}":
-            return _descriptor(entry)
+            return _described(entry, what)
     raise ImageBrokenError(f"{what}: expected one for linux/{wanted}, found {', '.join(there) or 'none'}")
 
 
 def parse_facts(data: bytes, manifest: Manifest, digest: str, what: str) -> ImageFacts:
     """What the configuration says. Raises ImageBrokenError."""
     layers = diff_ids(data, manifest, what)
-    config: dict[str, Any] = _object(data, what).get("config") or {}
+    config = _mapping(_object(data, what), "config", what)
     return ImageFacts(
         chain_id=chain_ids(layers)[-1] if layers else "",
         digest=digest,
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        cmd=tuple(config.get("Cmd") or ()),
-        env=tuple(config.get("Env") or ()),
-        workdir=config.get("WorkingDir") or "",
-        user=config.get("User") or "",
+        entrypoint=_texts(config, "Entrypoint", what),
+        cmd=_texts(config, "Cmd", what),
+        env=_texts(config, "Env", what),
+        workdir=str(config.get("WorkingDir") or ""),
+        user=str(config.get("User") or ""),
     )
 
 
 def diff_ids(data: bytes, manifest: Manifest, what: str) -> tuple[str, ...]:
     """The digest of each layer's tar. Raises ImageBrokenError: not as many as there are layers."""
-    found = tuple((_object(data, what).get("rootfs") or {}).get("diff_ids") or ())
+    found = _texts(_mapping(_object(data, what), "rootfs", what), "diff_ids", what)
     if len(found) != len(manifest.layers):
         raise ImageBrokenError(f"{what}: expected {len(manifest.layers)} diff_ids, found {len(found)}")
     return found
@@ -152,5 +152,26 @@ def _object(data: bytes, what: str) -> dict[str, Any]:
     return told
 
 
-def _descriptor(entry: dict[str, Any]) -> Descriptor:
-    return Descriptor(str(entry.get("mediaType") or ""), str(entry["digest"]), int(entry["size"]))
+def _mapping(told: Any, key: str, what: str) -> dict[str, Any]:
+    value = told.get(key) if isinstance(told, dict) else told
+    if value is not None and not isinstance(value, dict):
+        raise ImageBrokenError(f"{what}: {key}: expected a JSON object, found {value!r}")
+    return value or {}
+
+
+def _list(told: dict[str, Any], key: str, what: str) -> list[Any]:
+    value = told.get(key)
+    if value is not None and not isinstance(value, list):
+        raise ImageBrokenError(f"{what}: {key}: expected a list, found {value!r}")
+    return value or []
+
+
+def _texts(told: dict[str, Any], key: str, what: str) -> tuple[str, ...]:
+    return tuple(str(one) for one in _list(told, key, what))
+
+
+def _described(entry: Any, what: str) -> Descriptor:
+    try:
+        return Descriptor(str(entry.get("mediaType") or ""), str(entry["digest"]), int(entry["size"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ImageBrokenError(f"{what}: expected digest and size of a blob, found {entry!r}") from error
