@@ -17,6 +17,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/host"
 . ./registry.sh
 # shellcheck source=e2e/host/images.sh
 . ./images.sh
+# shellcheck source=e2e/host/node_image.sh
+. ./node_image.sh
 
 usage() {
     cat <<TEXT
@@ -48,3 +50,4 @@ install_packages
 start_engine
 start_registry
 make_images
+make_node_image

@@ -25,14 +25,14 @@ def host(box: Box) -> Iterator[Box]:
         pytest.skip("needs root, iproute2 and containerd")
     (place,) = box.places
     undo = [
-        ("ip", "netns", "delete", f"{box.slug}-1"),
+        ("ip", "netns", "delete", f"esb-{box.slug}-1"),
         ("ip", "link", "delete", box.bridge),
         ("umount", str(place / "mounted")),
     ]
     (place / "mounted").mkdir()
     try:
         for words in (
-            ("ip", "netns", "add", f"{box.slug}-1"),
+            ("ip", "netns", "add", f"esb-{box.slug}-1"),
             ("ip", "link", "add", box.bridge, "type", "bridge"),
             ("mount", "-t", "tmpfs", "tmpfs", str(place / "mounted")),
         ):
@@ -45,7 +45,7 @@ def host(box: Box) -> Iterator[Box]:
 
 def test_what_a_box_made_of_the_kernels_is_found(host: Box) -> None:
     found = host.remains()
-    assert f"network namespace {host.slug}-1" in found
+    assert f"network namespace esb-{host.slug}-1" in found
     assert f"interface {host.bridge}" in found
     assert f"mount {host.places[0] / 'mounted'}" in found
 

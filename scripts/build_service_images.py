@@ -2,7 +2,7 @@
 
     wheelhouse + Dockerfile + base ─digest▶ tag ─(there already?)▶ build ─▶ push ─▶ KEY=REF lines on stdout
 
-The lines name the variables of docker-compose.docker.yml. A tag is a digest of all that went into its image,
+The lines name the variables of the compose files. A tag is a digest of all that went into its image,
 so what is there under it already is what would be built.
 """
 
@@ -35,30 +35,36 @@ FAILED = 4
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its name in the registry, what it installs, and the variables that name it."""
+    """One image: its name in the registry, what it installs, and the variables that name it.
+
+    One of the `node` takes packages of Debian, too: from its base, or from where that one's apt gets them.
+    """
 
     name: str
     installs: str
     dockerfile: Path
     files: tuple[Path, ...]
     variables: tuple[str, ...]
+    node: bool = False
 
 
-def _service(name: str, *files: str) -> Image:
+def _service(name: str, *files: str, node: bool = False) -> Image:
     directory = Path("services") / name
     return Image(
         name=f"esb-{name}",
         installs=f"esb-{name}",
         dockerfile=directory / "Dockerfile",
-        files=tuple(directory / file for file in files),
-        variables=(f"ESB_{name.upper()}_IMAGE",),
+        files=tuple(Path("services") / file for file in files),
+        variables=(f"ESB_{name.upper().replace('-', '_')}_IMAGE",),
+        node=node,
     )
 
 
 SERVICES = (
-    _service("gateway", "healthcheck.py"),
-    _service("agent", "healthcheck.py"),
+    _service("gateway", "gateway/healthcheck.py"),
+    _service("agent", "agent/healthcheck.py"),
     _service("provisioner"),
+    _service("runtime-node", "runtime-node/healthcheck.py", "agent/healthcheck.py", node=True),
 )
 STAND_INS = (
     Image(
@@ -80,12 +86,13 @@ def main() -> int:
     options = _options()
     try:
         build_wheelhouse.build(options.python)
-        base = _base_id(options.base)
+        bases = {False: options.base, True: options.node_base or options.base}
+        ids = {node: _base_id(base) for node, base in bases.items()}
         images = SERVICES if options.services_only else SERVICES + STAND_INS
-        refs = [f"{options.registry}/{image.name}:{_tag(image, base)}" for image in images]
+        refs = [f"{options.registry}/{image.name}:{_tag(image, ids[image.node])}" for image in images]
         with ThreadPoolExecutor(max_workers=2) as pool:
             pairs = zip(images, refs, strict=True)
-            list(pool.map(lambda pair: _provide(pair[0], pair[1], options.base, options.push), pairs))
+            list(pool.map(lambda pair: _provide(pair[0], pair[1], bases[pair[0].node], options.push), pairs))
     except (BuildError, WheelhouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
@@ -101,6 +108,9 @@ def _options() -> argparse.Namespace:
         "--registry", required=True, metavar="HOST[:PORT][/PATH]", help="what references begin with"
     )
     parser.add_argument("--base", default=DEFAULT_BASE, metavar="REF", help=f"{DEFAULT_BASE} by default")
+    parser.add_argument(
+        "--node-base", metavar="REF", help="a base that has containerd mode's packages; --base by default"
+    )
     parser.add_argument("--python", default=build_wheelhouse.PYTHON, help="the Python of that base")
     parser.add_argument("--push", action="store_true", help="push them to the registry, too")
     parser.add_argument("--services-only", action="store_true", help="without the stand-in for the stores")
@@ -119,8 +129,9 @@ def _provide(image: Image, ref: str, base: str, push: bool) -> None:
 
 
 def _build(image: Image, ref: str, base: str) -> None:
+    network = "default" if image.node else "none"
     _must(
-        *("docker", "buildx", "build", "--quiet", "--load", "--network", "none", "--provenance", "false"),
+        *("docker", "buildx", "build", "--quiet", "--load", "--network", network, "--provenance", "false"),
         *("--build-arg", f"BASE={base}", "--file", str(image.dockerfile), "--tag", ref, "."),
     )
 

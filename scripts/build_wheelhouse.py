@@ -39,6 +39,7 @@ IMAGES = {
     "esb-gateway": ("esb-gateway",),
     "esb-agent": ("esb-agent",),
     "esb-provisioner": ("esb-provisioner",),
+    "esb-runtime-node": ("esb-runtime-node", "esb-agent"),
     "moto": ("moto[dynamodb,s3]", "flask", "flask-cors"),
 }
 PYTHON = "3.11"

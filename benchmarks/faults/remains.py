@@ -54,13 +54,19 @@ class Box:
         found += [f"network namespace {path.name}" for path in _below(_NAMESPACES, self.slug)]
         found += [f"interface {name}" for name in _interfaces(self.bridge)]
         found += [f"address {file.name}" for place in self.places for file in addresses(place)]
-        found += [f"mount {point}" for point in mounts(self.places, f"{_NAMESPACES}/{self.slug}-")]
+        heads = [f"{_NAMESPACES}/{name}-" for name in _names(self.slug)]
+        found += [f"mount {point}" for point in mounts(self.places, *heads)]
         found += [f"firewall: {line}" for line in _rules(self.bridge)]
         return [*dict.fromkeys(found), *(f"cgroup {path}" for path in _cgroups(self.slug))]
 
 
+def _names(slug: str) -> tuple[str, str]:
+    """What names of its things begin with."""
+    return slug, f"esb-{slug}"
+
+
 def _below(directory: Path, slug: str) -> list[Path]:
-    return sorted(directory.glob(f"{slug}-*"))
+    return sorted(path for name in _names(slug) for path in directory.glob(f"{name}-*"))
 
 
 def _interfaces(bridge: str) -> list[str]:

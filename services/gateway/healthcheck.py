@@ -4,7 +4,8 @@ import http.client
 import os
 import sys
 
+host = os.environ.get("ESB_GATEWAY_HOST") or "127.0.0.1"
 port = int(os.environ.get("ESB_GATEWAY_PORT") or 8080)
-connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
+connection = http.client.HTTPConnection(host, port, timeout=4)
 connection.request("GET", "/health")
 sys.exit(connection.getresponse().status != http.HTTPStatus.OK)
