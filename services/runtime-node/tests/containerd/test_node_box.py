@@ -104,6 +104,20 @@ def test_a_flushed_firewall_and_a_removed_bridge_are_made_again(node_box):
     assert "bridge of the workers' network was gone, made again" in node_box.log("supervisor")
 
 
+def test_the_bridge_keeps_its_hardware_address_when_workers_come_and_go(node_box):
+    assert node_box.up().returncode == 0
+    own = read_layout(node_box.state).hardware_address
+    seen = Path("/sys/class/net/esb-nodetest/address")
+    port = "ip link add ntlowest address 00:00:00:00:00:02 type veth peer name ntfar"
+    try:
+        for command in (port, "ip link set ntlowest master esb-nodetest"):
+            subprocess.run(command.split(), check=True, timeout=20)
+        assert seen.read_text().strip() == own
+    finally:
+        subprocess.run(["ip", "link", "delete", "ntlowest"], check=True, timeout=20)
+    assert seen.read_text().strip() == own
+
+
 def test_a_second_box_of_the_same_name_is_refused(node_box, tmp_path):
     assert node_box.up().returncode == 0
     other = type(node_box)(tmp_path / "other")

@@ -35,6 +35,12 @@ class Layout:
         return self.subnet[1]
 
     @property
+    def hardware_address(self) -> str:
+        """The bridge's, in the range for everybody's own use; the same when the bridge is made again."""
+        digest = hashlib.sha256(f"{self.bridge} {self.subnet}".encode()).digest()
+        return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+    @property
     def socket(self) -> Path:
         """Where containerd listens."""
         return socket_place(self.run / "containerd", "containerd.sock")

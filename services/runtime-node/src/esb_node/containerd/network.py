@@ -119,6 +119,9 @@ def _make_bridge(layout: Layout) -> None:
     bridge = layout.bridge
     if not _has_bridge(layout):
         run(["ip", "link", "add", "name", bridge, "type", "bridge", "forward_delay", "0"])
+    # Without one of its own it has the lowest of its ports': another one whenever a worker comes or goes, and
+    # workers that know the one before reach nobody for seconds.
+    run(["ip", "link", "set", "dev", bridge, "address", layout.hardware_address])
     address = f"{layout.gateway_address}/{layout.subnet.prefixlen}"
     run(["ip", "address", "replace", address, "dev", bridge])
     run(["ip", "link", "set", "dev", bridge, "alias", str(layout.state), "up"])
