@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from attrs import frozen
@@ -22,6 +23,7 @@ from faults.stored import stored_remains
 BASE = "127.0.0.1:5010/lambda-python:3.12"
 _FROM = "public.ecr.aws/lambda/python:3.12"
 _SECONDS = 30.0
+_NUMBERS = count()
 
 
 @frozen
@@ -39,13 +41,14 @@ class ContainerdBox(RealBox):
     """A box below `place`; `pool` network namespaces are kept ready beside those of workers."""
 
     def __init__(self, place: Path, registry: str, environ: Mapping[str, str], pool: int = 2) -> None:
-        self.slug = f"faults{os.getpid()}"
+        number = next(_NUMBERS)
+        self.slug = f"faults{os.getpid()}-{number}"
         self.pool = pool
         registries = dict.fromkeys(("CONTAINER_REGISTRY", "HOST_REGISTRY_ADDR"), registry)
         own = {
             "ESB_BRAND_SLUG": self.slug,
             "ESB_ENV": "gate",
-            "ESB_CNI_SUBNET": "10.204.0.0/20",
+            "ESB_CNI_SUBNET": f"10.204.{16 * (number % 16)}.0/20",
             "ESB_NETNS_POOL": str(pool),
         }
         super().__init__(place, {**registries, **own, **environ})
@@ -110,7 +113,7 @@ class ContainerdBox(RealBox):
         ]
         return Parts(
             workers=len(self.tasks()),
-            namespaces=len(list(Path("/run/netns").glob(f"{names.slug}-*"))),
+            namespaces=len(list(Path("/run/netns").glob(f"esb-{names.slug}-*"))),
             addresses=len({file.name for file in addresses(self.state)}),
             snapshots=len(snapshots),
             mounts=len([point for point in mounts(names.places) if point.endswith("/rootfs")]),

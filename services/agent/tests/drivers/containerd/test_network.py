@@ -3,6 +3,7 @@
 import asyncio
 import stat
 import time
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,9 @@ async def test_what_a_killed_agent_left_is_removed_and_what_lives_is_taken_back(
     netns.make(strangers)
     (network_box.config.state_dir / "cni" / network_box.config.name / lives.address).unlink()
 
+    # Who is killed prepares nothing any more.
+    await killed.close()
+
     following = network_box.network(pool=0)
     taken = await following.adopt(lives.name, lives.path, lives.address)
     await following.start()
@@ -185,7 +189,6 @@ async def test_what_a_killed_agent_left_is_removed_and_what_lives_is_taken_back(
     await following.release(taken)
     assert network_box.namespaces() == [strangers.name]
     assert (network_box.addresses(), network_box.ports()) == ([], [])
-    killed._ready.clear()
 
 
 async def test_a_worker_whose_namespace_is_gone_is_not_taken_back(network_box):
@@ -224,6 +227,18 @@ async def test_a_plugin_that_fails_is_quoted(tmp_path, script, said):
     bridge = Bridge(bin_dir=tmp_path, name="n", bridge="b", subnet=config.subnet, data_dir=tmp_path)
     with pytest.raises(DriverError, match=said):
         await bridge.add("c", tmp_path / "ns")
+
+
+async def test_a_plugin_that_ends_before_it_reads_is_told_of_all_the_same(tmp_path):
+    plugin = tmp_path / "bridge"
+    plugin.write_text("#!/bin/sh\necho gone >&2; exit 1\n")
+    plugin.chmod(plugin.stat().st_mode | stat.S_IXUSR)
+    bridge = Bridge(
+        bin_dir=tmp_path, name="n", bridge="b", subnet=IPv4Network("10.9.0.0/16"), data_dir=tmp_path
+    )
+    for _ in range(20):
+        with pytest.raises(DriverError, match="gone"):
+            await bridge.add("c", tmp_path / "ns")
 
 
 async def test_making_a_namespace_leaves_the_agents_own_as_it_was(network_box):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import BinaryIO
 
 from attrs import frozen
 
@@ -95,14 +96,16 @@ async def _run(program: Path, variables: Mapping[str, str], text: bytes) -> byte
     """The plugin's output. Raises DriverError: with the plugin's own words."""
     pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            program, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(variables)
-        )
+        # In a file, as a plugin that ends early would break a pipe under the hands of who writes.
+        with _file_with(text) as read:
+            process = await asyncio.create_subprocess_exec(
+                program, stdin=read, stdout=pipe, stderr=pipe, env=dict(variables)
+            )
     except OSError as error:
         raise DriverError(f"CNI plugin {program}: {error.strerror}") from error
     try:
         async with asyncio.timeout(PLUGIN_SECONDS):
-            output, errors = await process.communicate(text)
+            output, errors = await process.communicate()
     except TimeoutError:
         raise DriverError(f"CNI plugin {program.name}: no answer in {PLUGIN_SECONDS:.0f} s") from None
     except RuntimeError as error:
@@ -115,6 +118,14 @@ async def _run(program: Path, variables: Mapping[str, str], text: bytes) -> byte
     if process.returncode:
         raise DriverError(f"CNI plugin {program.name}: {_reason(output) or errors.decode(errors='replace')}")
     return output
+
+
+def _file_with(text: bytes) -> BinaryIO:
+    """A file of memory alone, at its beginning."""
+    file = os.fdopen(os.memfd_create("cni"), "w+b", buffering=0)
+    file.write(text)
+    file.seek(0)
+    return file
 
 
 def _reason(output: bytes) -> str:
