@@ -31,6 +31,7 @@ def main() -> int:
             ["bench_gateway.py"],
             ["bench_box.py"],
             ["bench_docker.py"],
+            ["bench_containerd.py"],
         ]
         failed = [run[0] for run in runs if not measure(run)]
     if failed:
