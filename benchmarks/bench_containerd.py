@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import os
 import secrets
@@ -31,7 +32,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
+import structlog
 import uvloop
+
+# Read when gRPC is loaded: it would halt its threads for each program that is started. As the agent has it.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 from artifact_contract.runtime_identity import resolve_identity
 from bench_docker import BARE, BASE, docker
 from bench_docker import why_not as why_no_docker
@@ -208,9 +214,12 @@ def ctr(root: Path, address: str, ref: str, subnet: str) -> Iterator[Cold]:
     async def tell(*words: str) -> None:
         # It passes its output on to what it starts: a pipe would never end.
         null = asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(*base, *words, stdin=null, stdout=null)
+        with (root / "ctr.log").open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *base, *words, stdin=null, stdout=null, stderr=errors
+            )
         if await process.wait():
-            raise SystemExit(f"ctr {' '.join(words)}: {process.returncode}")
+            raise SystemExit(f"ctr {' '.join(words)}: {(root / 'ctr.log').read_text()}")
 
     async def cold() -> float:
         name = f"c{secrets.token_hex(4)}"
@@ -324,6 +333,7 @@ def main() -> int:
     if reason := why_not(options.base):
         print(f"not measured: {reason}")
         return 0
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     before = os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory(prefix="esb-bench-") as name,

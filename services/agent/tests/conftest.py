@@ -33,6 +33,7 @@ def handler(event, context):
     print("told to", what)
     if what == "fail": raise ValueError("as told")
     if what == "exit": sys.exit(3)
+    if what == "talk": print("\\n".join(f"line {n} " + "x" * 90 for n in range(event["lines"])))
     if what == "sleep": time.sleep(event["seconds"])
     if what == "eat": return len([b"x" * 1048576 for _ in range(event["mb"])])
     if what == "write":
@@ -43,7 +44,8 @@ def handler(event, context):
     if what == "look":
         status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
         return {"uid": os.getuid(), "capabilities": status["CapEff"].strip(), "env": dict(os.environ),
-                "no_new_privileges": status["NoNewPrivs"].strip(), "run": run}
+                "no_new_privileges": status.get("NoNewPrivs", "").strip(), "run": run,
+                "filter": status.get("Seccomp", "").strip(), "kernel": os.uname().version}
     return run
 """
 INVOCATIONS = "/2015-03-31/functions/function/invocations"

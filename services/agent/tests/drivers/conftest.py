@@ -158,12 +158,47 @@ class ContainerdBox:
     def kill(self, container):
         self.ctr("task", "kill", "--all", "--signal", "SIGKILL", container)
 
+    def end_process(self, worker):
+        """Kill it without containerd."""
+        os.kill(self.driver._workers.get(worker.identity.worker_id).pid, signal.SIGKILL)
+
+    def end_shim(self, worker):
+        """Kill what stands between containerd and the worker."""
+        words = f"-id\0{self.container(worker)}\0-address\0{self.containerd.address}".encode()
+        found = [one for one in Path("/proc").glob("[0-9]*") if words in _command_line(one)]
+        assert len(found) == 1, found
+        os.kill(int(found[0].name), signal.SIGKILL)
+
     def spec(self, worker):
         return json.loads(self.ctr("container", "info", self.container(worker)).stdout)["Spec"]
 
     def log(self, function="f"):
         path = self.settings["state_dir"] / "logs" / f"{function}.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    async def logged(self, line, function="f"):
+        """Wait until a line is in the log; returns its entry."""
+        for _ in range(500):
+            if found := [entry for entry in self.log(function) if entry["line"].startswith(line)]:
+                return found[0]
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{line!r} is not in the log: {[entry['line'] for entry in self.log(function)]}")
+
+    async def reaches(self, worker, state, seconds=15.0):
+        """Wait until the driver sees the worker in that state; returns it."""
+        deadline = time.monotonic() + seconds
+        while (found := await self.driver.find(worker.identity.worker_id)).state is not state:
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.01)
+        return found
+
+    def cpus(self, worker):
+        """How many it may use, as the kernel limits it."""
+        name = f"{self.identity.namespace}/{self.container(worker)}"
+        for file in Path("/sys/fs/cgroup").glob(f"*/{name}/cpu.cfs_quota_us"):
+            return int(file.read_text()) / int((file.parent / "cpu.cfs_period_us").read_text())
+        quota, period = (Path("/sys/fs/cgroup") / name / "cpu.max").read_text().split()
+        return int(quota) / int(period)
 
     def left(self):
         """All that there is of workers."""

@@ -14,6 +14,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from attrs import frozen
+
 PLATFORM = "platform"
 MAX_LINE_BYTES = 64 * 1024
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
@@ -28,6 +30,17 @@ FAILED = b"Invoke failed"
 ERROR_LINE = re.compile(rb"\[ERROR\] [\w.]+: .*\rTraceback ", re.DOTALL)
 # How much of a log file's end is looked through for a worker's last entry.
 LOOK_BACK_BYTES = 256 * 1024
+
+
+@frozen(kw_only=True)
+class CallsNote:
+    """How far a worker's calls have come: for whoever reads its output from here on."""
+
+    invocations: int = 0
+    errors: int = 0
+    # Of the call under way, and in Unix time until when it may last; "" and 0: none is.
+    request_id: str = ""
+    until: float = 0.0
 
 
 class Calls:
@@ -53,6 +66,18 @@ class Calls:
     def busy(self) -> bool:
         """A call is under way."""
         return time.time() < self._until
+
+    @property
+    def note(self) -> CallsNote:
+        """All there is to know of them."""
+        return CallsNote(
+            invocations=self.invocations, errors=self.errors, request_id=self.request_id, until=self._until
+        )
+
+    def take_up(self, note: CallsNote) -> None:
+        """Go on where somebody else stopped reading."""
+        self.invocations, self.errors = note.invocations, note.errors
+        self.request_id, self._until = note.request_id, note.until
 
     def started(self, request_id: str, began: float) -> None:
         """The emulator gave the function a call, `began` in Unix time."""

@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 
 from esb_agent.drivers.containerd.client import Containerd, TaskStatus
@@ -35,8 +36,9 @@ async def end_task(client: Containerd, container: str) -> None:
     if task.status in RUNNING:
         await _over(client.kill_task(container, signal.SIGKILL))
         if task.status in (TaskStatus.PAUSED, TaskStatus.PAUSING):
-            # A frozen process dies when it is let go.
-            await _over(client.resume_task(container))
+            # A frozen process dies when it is let go. runc may have done that, and refuses to do it again.
+            with suppress(ContainerdError):
+                await client.resume_task(container)
         await absent(client.wait_task(container, END_SECONDS))
     await absent(client.delete_task(container))
 

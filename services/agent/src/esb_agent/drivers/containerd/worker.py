@@ -32,7 +32,7 @@ class ContainerdWorker(EmulatorWorker):
         self.snapshotter = snapshotter
         self.namespace: Namespace | None = None
         self.pid = 0
-        self.fifos = Fifos(directory, output)
+        self.fifos = Fifos(directory, output, calls)
         # Its end was heard of.
         self.gone = asyncio.Event()
 
@@ -48,8 +48,9 @@ class ContainerdWorker(EmulatorWorker):
                 async with asyncio.timeout(LAST_WORDS_SECONDS):
                     await self.fifos.drained.wait()
         await self.abandon()
-        self.output.flush()
 
     async def abandon(self) -> None:
         """See `EmulatorWorker`."""
         self.fifos.close()
+        # The next agent reads on behind what was read of an unfinished line.
+        self.output.flush()
