@@ -149,7 +149,7 @@ def images() -> dict[str, str]:
         if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
             pytest.fail(f"engines are required here, but: {'; '.join(lacking)}")
         pytest.skip(f"no such box on this host: {'; '.join(lacking)}")
-    bases = ("--base", PYTHON_BASE, "--node-base", NODE_BASE)
+    bases = ("--mode", "containerd", "--base", PYTHON_BASE, "--node-base", NODE_BASE)
     built = subprocess.run(
         [sys.executable, "scripts/build_service_images.py", "--registry", REGISTRY, *bases],
         cwd=ROOT,

@@ -77,6 +77,10 @@ STAND_INS = (
 )
 
 
+# What each compose file does without.
+OTHERS = {"docker": "esb-runtime-node", "containerd": "esb-agent"}
+
+
 class BuildError(Exception):
     """The engine or the registry would not; shown to a person."""
 
@@ -88,7 +92,7 @@ def main() -> int:
         build_wheelhouse.build(options.python)
         bases = {False: options.base, True: options.node_base or options.base}
         ids = {node: _base_id(base) for node, base in bases.items()}
-        images = SERVICES if options.services_only else SERVICES + STAND_INS
+        images = _of_mode(options.mode) + (() if options.services_only else STAND_INS)
         refs = [f"{options.registry}/{image.name}:{_tag(image, ids[image.node])}" for image in images]
         with ThreadPoolExecutor(max_workers=2) as pool:
             pairs = zip(images, refs, strict=True)
@@ -111,10 +115,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--node-base", metavar="REF", help="a base that has containerd mode's packages; --base by default"
     )
+    parser.add_argument(
+        "--mode", choices=sorted(OTHERS), default="docker", help="which compose file they are for; docker"
+    )
     parser.add_argument("--python", default=build_wheelhouse.PYTHON, help="the Python of that base")
     parser.add_argument("--push", action="store_true", help="push them to the registry, too")
     parser.add_argument("--services-only", action="store_true", help="without the stand-in for the stores")
     return parser.parse_args()
+
+
+def _of_mode(mode: str) -> tuple[Image, ...]:
+    return tuple(image for image in SERVICES if image.name != OTHERS[mode])
 
 
 def _provide(image: Image, ref: str, base: str, push: bool) -> None:
