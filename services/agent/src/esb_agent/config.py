@@ -29,6 +29,8 @@ TLS_NAMES = ("ESB_AGENT_TLS_CERT", "ESB_AGENT_TLS_KEY", "ESB_AGENT_TLS_CA")
 MIB = 1024 * 1024
 # What container names may begin with.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+# As an image's name begins, without a scheme.
+REGISTRY = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?")
 ENGINE_ADDRESS = re.compile(r"unix:///.+|tcp://[^/]+:\d+")
 
 
@@ -123,7 +125,7 @@ def _containerd(environment: Mapping[str, str]) -> ContainerdConfig:
         seccomp=_seccomp(environment),
         pull=_pull(environment),
         auth_file=_optional_path(environment, "ESB_DOCKER_CONFIG"),
-        insecure=frozenset(_words(environment, "ESB_INSECURE_REGISTRIES")),
+        insecure=_registries(environment),
         ca=_optional_path(environment, "ESB_REGISTRY_CA"),
         init_seconds=_init_seconds(environment),
         log_max_bytes=_log_max_bytes(environment),
@@ -150,6 +152,15 @@ def _name_servers(environment: Mapping[str, str]) -> tuple[str, ...]:
         except ValueError as error:
             raise ConfigError(f"ESB_WORKER_DNS: expected addresses, found {one!r}") from error
     return found
+
+
+def _registries(environment: Mapping[str, str]) -> frozenset[str]:
+    name = "ESB_INSECURE_REGISTRIES"
+    found = _words(environment, name)
+    for one in found:
+        if not REGISTRY.fullmatch(one):
+            raise ConfigError(f"{name}: expected host or host:port, as in images' names, found {one!r}")
+    return frozenset(found)
 
 
 def _seccomp(environment: Mapping[str, str]) -> str:
