@@ -22,7 +22,7 @@ from esb_agent.drivers.docker.worker import DockerWorker
 from esb_agent.drivers.emulator_function import CPUS, CREATED, TIMEOUT, WORKER, start_cpus
 from esb_agent.drivers.emulator_worker import new_worker
 from esb_agent.drivers.emulator_workers import Workers
-from esb_agent.drivers.log_files import LogFiles, Ship
+from esb_agent.drivers.log_files import LogFiles, Ship, on_the_loop
 from esb_agent.drivers.state_dir import StateDirectory
 from esb_agent.errors import ConfigError, DriverError, WorkerExitedError
 from esb_agent.model import FunctionSpec, Identity, Worker, WorkerMetrics
@@ -42,7 +42,9 @@ class DockerDriver:
         self._config = config
         self._labels = container.box_labels(config)
         self._state = StateDirectory(config.state_dir)
-        self._logs = LogFiles(self._state.logs, config.log_max_bytes, config.log_backups, ship)
+        self._logs = LogFiles(
+            self._state.logs, config.log_max_bytes, config.log_backups, ship, later=on_the_loop
+        )
         self._engine = Engine(config.host)
         self._images = Images(self._engine, config)
         self._launcher = Launcher(self._engine, self._images, config)

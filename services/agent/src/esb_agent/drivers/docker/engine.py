@@ -211,11 +211,18 @@ class Engine:
                 )
 
     async def output(
-        self, container_id: str, *, follow: bool, since: str = "", tail: int | None = None
+        self,
+        container_id: str,
+        *,
+        follow: bool,
+        since: str = "",
+        tail: int | None = None,
+        gather: float = 0.0,
     ) -> AsyncIterator[list[tuple[str, bytes]]]:
         """What it printed, as pieces with their stream; each begins with its time.
 
-        `follow`: until the container ends. `since`: a time of a piece; later ones come.
+        `follow`: until the container ends. `since`: a time of a piece; later ones come. `gather`: seconds in
+        which what comes is left lying, to be taken in one go.
         """
         params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1" if follow else "0"}
         params |= {"since": since} if since else {}
@@ -225,6 +232,7 @@ class Engine:
             async for data in response.content.iter_any():
                 pieces, rest = split_frames(rest + data)
                 yield pieces
+                await _leave_lying(response, gather)
 
     @asynccontextmanager
     async def _streaming(self, path: str, params: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -240,3 +248,14 @@ class Engine:
         if hasattr(self, "_docker"):
             await self._docker.close()
             await self._session.close()
+
+
+async def _leave_lying(response: aiohttp.ClientResponse, seconds: float) -> None:
+    """Take nothing for a while. Each line that is taken as it comes would wake this process."""
+    transport = response.connection.transport if response.connection else None
+    if not seconds or transport is None or transport.is_closing():
+        return
+    transport.pause_reading()
+    await asyncio.sleep(seconds)
+    if not transport.is_closing():
+        transport.resume_reading()

@@ -46,10 +46,10 @@ class DockerWorker(EmulatorWorker):
             ended = bool(self.ended)
             try:
                 after = since(self.output.last) if self.output.last else ""
-                async for pieces in engine.output(self.container, follow=True, since=after):
+                # Gathered: a call's output must not hold up the next call.
+                printed = engine.output(self.container, follow=True, since=after, gather=GATHER_SECONDS)
+                async for pieces in printed:
                     self.output.feed(pieces)
-                    # What comes meanwhile is read in one go: a call's output must not hold up the next call.
-                    await asyncio.sleep(GATHER_SECONDS)
             except (EngineError, EngineUnreachedError):
                 # Gone, or the engine is: the watch over events tells which.
                 pass
