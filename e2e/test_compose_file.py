@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "docker-compose.docker.yml"
 OWN = ["gateway", "agent", "provisioner"]
 SOCKET = "/var/run/docker.sock"
+# The box's name, as compose can derive it.
+SLUG = re.escape("${ESB_BRAND_SLUG:-${PROJECT_NAME:+${PROJECT_NAME:-}-${ENV:-dev}}}")
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +78,11 @@ def test_every_service_says_whether_it_is_well_and_keeps_its_logs_short(services
 
 def test_images_are_pinned_and_can_be_named(services: dict[str, Any]) -> None:
     for name, service in services.items():
-        pattern = rf"\$\{{ESB_{name.upper()}_IMAGE:-[\w./-]+:\d+\.\d+\.\d+\}}"
-        if name == "s3":
-            pattern = r"\$\{ESB_S3_IMAGE:-[\w./-]+:\d+\.\d+\}"
-        assert re.fullmatch(pattern, service["image"]), service["image"]
+        own = rf"\$\{{ESB_IMAGE_PREFIX:-{SLUG}\}}-{name}:\$\{{ESB_IMAGE_TAG:-\d+\.\d+\.\d+\}}"
+        default = own if name in OWN else r"[\w./-]+:\d+\.\d+(\.\d+)?"
+        assert re.fullmatch(rf"\$\{{ESB_{name.upper()}_IMAGE:-{default}\}}", service["image"]), service[
+            "image"
+        ]
 
 
 def test_no_secret_has_a_default() -> None:

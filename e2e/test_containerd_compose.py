@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
@@ -153,13 +154,16 @@ def images() -> dict[str, str]:
     built = subprocess.run(
         [sys.executable, "scripts/build_service_images.py", "--registry", REGISTRY, *bases],
         cwd=ROOT,
+        env={**os.environ, "ESB_BRAND_SLUG": "containerd-compose"},
         capture_output=True,
         text=True,
         check=False,
         timeout=900,
     )
     assert built.returncode == 0, built.stderr
-    return dict(line.split("=", 1) for line in built.stdout.split())
+    found = dict(line.split("=", 1) for line in built.stdout.split())
+    # As a shell or compose reads these lines.
+    return {name: Template(value).substitute(found) for name, value in found.items()}
 
 
 def connectivity(place: Path) -> Path:

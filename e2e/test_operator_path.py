@@ -18,6 +18,7 @@ import textwrap
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from string import Template
 
 import pytest
 
@@ -70,13 +71,16 @@ def images(engine: None) -> dict[str, str]:
     built = subprocess.run(
         [sys.executable, "scripts/build_service_images.py", "--registry", REGISTRY, "--base", PYTHON_BASE],
         cwd=ROOT,
+        env={**os.environ, "ESB_BRAND_SLUG": "operator-path"},
         capture_output=True,
         text=True,
         check=False,
         timeout=900,
     )
     assert built.returncode == 0, built.stderr
-    return dict(line.split("=", 1) for line in built.stdout.split())
+    found = dict(line.split("=", 1) for line in built.stdout.split())
+    # As a shell or compose reads these lines.
+    return {name: Template(value).substitute(found) for name, value in found.items()}
 
 
 class Site:

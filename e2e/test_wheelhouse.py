@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import build_wheelhouse
 import pytest
-from build_service_images import SERVICES, STAND_INS
+from build_service_images import OTHERS, SERVICES, STAND_INS, _of_mode
 from build_wheelhouse import closure
 
 
@@ -37,3 +41,30 @@ def test_every_image_has_a_dockerfile_of_the_wheels_it_is_made_from() -> None:
         assert image.installs in build_wheelhouse.IMAGES
         assert f"source=dist/wheelhouse/{image.installs}/locked," in text
         assert "FROM ${BASE} AS build" in text
+
+
+def test_each_compose_file_has_all_the_images_it_names() -> None:
+    for mode in OTHERS:
+        text = (build_wheelhouse.ROOT / f"docker-compose.{mode}.yml").read_text()
+        for image in SERVICES:
+            assert (f"}}-{image.name}:" in text) == (image in _of_mode(mode)), (mode, image.name)
+
+
+def test_images_of_a_box_without_a_name_are_not_built() -> None:
+    without = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ESB_BRAND_SLUG", "PROJECT_NAME", "ESB_NETWORK")
+    }
+    done = subprocess.run(
+        [sys.executable, "scripts/build_service_images.py", "--registry", "127.0.0.1:1"],
+        cwd=build_wheelhouse.ROOT,
+        env=without,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "ESB_BRAND_SLUG: expected a name for this box" in done.stderr
+    assert done.stdout == ""

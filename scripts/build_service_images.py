@@ -1,24 +1,29 @@
 """Build the images of the services, and the stand-in for the stores, from this checkout; without a network.
 
-    wheelhouse + Dockerfile + base ─digest▶ tag ─(there already?)▶ build ─▶ push ─▶ KEY=REF lines on stdout
+    wheelhouse + Dockerfile + base ─digest▶ (there already?) ─▶ build ─▶ tag, push ─▶ KEY=VALUE on stdout
 
-The lines name the variables of the compose files. A tag is a digest of all that went into its image,
-so what is there under it already is what would be built.
+Images are called after the box, REGISTRY/{image prefix}-gateway (docs/runtime-identity-contract.md). Each has
+a digest of all that went into it as a tag, so what is there under it already is what would be built; and the
+box's tag, one for all: what the box's tag variable says, else a digest of them all.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import build_wheelhouse
+from artifact_contract.runtime_identity import IdentityError, resolve_identity
 from build_wheelhouse import ROOT, WHEELHOUSE, WheelhouseError
 
 DEFAULT_BASE = "python:3.11.14-slim-bookworm"
@@ -30,12 +35,12 @@ ACCEPTED = ", ".join(
         "oci.image.index.v1+json",
     )
 )
-FAILED = 4
+USAGE, FAILED = 2, 4
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its name in the registry, what it installs, and the variables that name it.
+    """One image: its name after the box's, what it installs, variables it is for that its name isn't.
 
     One of the `node` takes packages of Debian, too: from its base, or from where that one's apt gets them.
     """
@@ -44,18 +49,17 @@ class Image:
     installs: str
     dockerfile: Path
     files: tuple[Path, ...]
-    variables: tuple[str, ...]
+    variables: tuple[str, ...] = ()
     node: bool = False
 
 
 def _service(name: str, *files: str, node: bool = False) -> Image:
     directory = Path("services") / name
     return Image(
-        name=f"esb-{name}",
+        name=name,
         installs=f"esb-{name}",
         dockerfile=directory / "Dockerfile",
         files=tuple(Path("services") / file for file in files),
-        variables=(f"ESB_{name.upper().replace('-', '_')}_IMAGE",),
         node=node,
     )
 
@@ -68,7 +72,7 @@ SERVICES = (
 )
 STAND_INS = (
     Image(
-        name="esb-moto",
+        name="moto",
         installs="moto",
         dockerfile=Path("e2e/fixtures/images/moto/Dockerfile"),
         files=(),
@@ -78,7 +82,7 @@ STAND_INS = (
 
 
 # What each compose file does without.
-OTHERS = {"docker": "esb-runtime-node", "containerd": "esb-agent"}
+OTHERS = {"docker": "runtime-node", "containerd": "agent"}
 
 
 class BuildError(Exception):
@@ -86,24 +90,44 @@ class BuildError(Exception):
 
 
 def main() -> int:
-    """Build what is missing, print a KEY=REF line for each variable. 0 done, 2 usage, 4 the world failed."""
+    """Build what is missing, print the variables that name it. 0 done, 2 usage, 4 the world failed."""
     options = _options()
     try:
-        build_wheelhouse.build(options.python)
-        bases = {False: options.base, True: options.node_base or options.base}
-        ids = {node: _base_id(base) for node, base in bases.items()}
-        images = _of_mode(options.mode) + (() if options.services_only else STAND_INS)
-        refs = [f"{options.registry}/{image.name}:{_tag(image, ids[image.node])}" for image in images]
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            pairs = zip(images, refs, strict=True)
-            list(pool.map(lambda pair: _provide(pair[0], pair[1], bases[pair[0].node], options.push), pairs))
+        identity = resolve_identity(os.environ, os.environ.get("ESB_NETWORK", ""))
+        prefix = f"{options.registry}/{identity.image_prefix}"
+        built = _built(options, prefix)
+        tag = _wanted(os.environ.get(identity.tag_variable, "")) or _joint(built.values())
+        for image, digest in built.items():
+            _name(f"{prefix}-{image.name}:{digest}", f"{prefix}-{image.name}:{tag}", options.push)
+    except IdentityError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
     except (BuildError, WheelhouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    for image, ref in zip(images, refs, strict=True):
+    print(f"ESB_IMAGE_PREFIX={prefix}")
+    print(f"{identity.tag_variable}={tag}")
+    print(f"ESB_IMAGE_TAG=${{{identity.tag_variable}}}")
+    for image in built:
         for variable in image.variables:
-            print(f"{variable}={ref}")
+            print(f"{variable}={prefix}-{image.name}:{tag}")
     return 0
+
+
+def _built(options: argparse.Namespace, prefix: str) -> dict[Image, str]:
+    """The images of the mode, each with the digest that it is there under."""
+    build_wheelhouse.build(options.python)
+    bases = {False: options.base, True: options.node_base or options.base}
+    images = _of_mode(options.mode) + (() if options.services_only else STAND_INS)
+    ids = {node: _base_id(bases[node]) for node in {image.node for image in images}}
+    digests = {image: _digest(image, ids[image.node]) for image in images}
+
+    def provide(image: Image) -> None:
+        _provide(image, f"{prefix}-{image.name}:{digests[image]}", bases[image.node])
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(provide, images))
+    return digests
 
 
 def _options() -> argparse.Namespace:
@@ -128,14 +152,21 @@ def _of_mode(mode: str) -> tuple[Image, ...]:
     return tuple(image for image in SERVICES if image.name != OTHERS[mode])
 
 
-def _provide(image: Image, ref: str, base: str, push: bool) -> None:
+def _provide(image: Image, ref: str, base: str) -> None:
     if _run("docker", "image", "inspect", "--format", "{{.Id}}", ref) is None:
         print(f"building {ref}", file=sys.stderr)
         _build(image, ref, base)
     else:
         print(f"there already: {ref}", file=sys.stderr)
-    if push and not _in_registry(ref):
+
+
+def _name(built: str, ref: str, push: bool) -> None:
+    """Give a built image the box's tag; what is in the registry under a tag may be an older one."""
+    if built != ref:
+        _must("docker", "tag", built, ref)
+    if push and not _same_in_registry(built, ref):
         print(f"pushing {ref}", file=sys.stderr)
+        _must("docker", "push", "--quiet", built)
         _must("docker", "push", "--quiet", ref)
 
 
@@ -157,8 +188,17 @@ def _base_id(base: str) -> str:
     return found.strip()
 
 
-def _tag(image: Image, base: str) -> str:
-    """A digest of everything that goes into the image."""
+def _wanted(tag: str) -> str:
+    """The operator's tag; but a digest is what an earlier run printed and a shell has read since."""
+    return "" if re.fullmatch(r"[0-9a-f]{12}", tag) else tag
+
+
+def _joint(digests: Iterable[str]) -> str:
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
+
+
+def _digest(image: Image, base: str) -> str:
+    """Of everything that goes into the image."""
     digest = hashlib.sha256(f"{base}\n".encode())
     for file in (image.dockerfile, *image.files):
         digest.update((ROOT / file).read_bytes())
@@ -168,8 +208,14 @@ def _tag(image: Image, base: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _in_registry(ref: str) -> bool:
-    """Whether the registry has it; plain HTTP only on this host's loopback, and any doubt means no."""
+def _same_in_registry(ref: str, other: str) -> bool:
+    """Whether the registry has both, as one."""
+    found = _in_registry(ref)
+    return bool(found) and found == _in_registry(other)
+
+
+def _in_registry(ref: str) -> str:
+    """What the registry has, by its digest: plain HTTP only on this host's loopback, in any doubt nothing."""
     host, _, rest = ref.partition("/")
     repository, _, tag = rest.rpartition(":")
     scheme = "http" if host.startswith(("127.", "localhost")) else "https"
@@ -177,9 +223,9 @@ def _in_registry(ref: str) -> bool:
     request.add_header("Accept", ACCEPTED)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return bool(answer.status == 200)
+            return str(answer.headers.get("Docker-Content-Digest", ""))
     except (urllib.error.URLError, OSError):
-        return False
+        return ""
 
 
 def _run(*words: str) -> str | None:

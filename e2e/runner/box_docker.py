@@ -54,6 +54,7 @@ class DockerBox:
             *("--registry", setting(self._work, "registry")),
             *("--base", setting(self._work, "service_base")),
             seconds=BUILD_SECONDS,
+            environ={"ESB_BRAND_SLUG": self._work.mark},
         )
         self._images.write_text(built)
         self._write_settings()
