@@ -133,6 +133,7 @@ class FakeRegistry:
     def __init__(self):
         self.documents, self.blobs, self.asked = {}, {}, []
         self.cut, self.slow, self.user, self.token, self.refresh = set(), 0.0, "", "", ""
+        self.token_document = None
         registry = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -188,7 +189,8 @@ class FakeRegistry:
         basic = "Basic " + b64encode(self.user.encode()).decode()
         if path.startswith("/token"):
             known = self.refresh in body if self.refresh else told == (basic if self.user else "")
-            return self.send(request, 200 if known else 401, json.dumps({"token": self.token}).encode())
+            told = self.token_document or {"token": self.token}
+            return self.send(request, 200 if known else 401, json.dumps(told).encode())
         if self.token and told != f"Bearer {self.token}":
             where = f'Bearer realm="http://{self.host}/token",service="s",scope="repository:x:pull"'
             return self.send(request, 401, b"no", {"WWW-Authenticate": where})

@@ -272,6 +272,14 @@ async def test_a_registry_with_a_token_server_is_asked_with_its_token(client, re
     assert registry.count("/token?service=s&scope=repository") == 1
 
 
+async def test_a_token_server_that_answers_something_else_is_named(client, registry, tar, name, tmp_path):
+    registry.user, registry.token, registry.token_document = "me:secret", "t-1", ["t-1"]
+    ref, _ = registry.image(name, tar({name: "x"}))
+    auth = login(tmp_path / "config.json", registry, auth=basic("me:secret"))
+    with pytest.raises(DriverError, match=r"token server .* gave no JSON object"):
+        await of(client, auth_file=auth).ensure(ref)
+
+
 async def test_an_identity_token_is_given_to_the_token_server(client, registry, tar, name, tmp_path):
     registry.token, registry.refresh = "t-2", "refresh-me"
     ref, _ = registry.image(name, tar({name: "x"}))

@@ -84,6 +84,29 @@ async def test_an_address_is_free_again_when_somebody_removed_its_namespace(netw
     await until(lambda: nothing_left(network_box), "the cable is still there")
 
 
+async def test_an_address_is_free_again_when_the_plugin_fails_to_give_it_back(tmp_path, network_box):
+    for name in ("bridge", "host-local"):
+        real = network_box.config.bin_dir / name
+        (tmp_path / name).write_text(f'#!/bin/sh\n[ "$CNI_COMMAND" != DEL ] || exit 1\nexec {real}\n')
+        (tmp_path / name).chmod(0o755)
+    network = network_box.network(pool=0, bin_dir=tmp_path)
+    await network.start()
+    await network.release(await network.acquire())
+    assert (network_box.namespaces(), network_box.addresses()) == ([], [])
+    await until(lambda: nothing_left(network_box), "the cable is still there")
+
+
+async def test_one_adopted_for_nobody_is_removed_at_the_start(network_box):
+    network = network_box.network(pool=0)
+    await network.start()
+    left = await network.acquire()
+    following = network_box.network(pool=0)
+    await following.adopt(left.name, left.path, left.address)
+    following.disown(left.name)
+    await following.start()
+    assert nothing_left(network_box)
+
+
 async def test_a_plugin_that_ends_before_it_is_asked_is_an_error_of_the_network(tmp_path, network_box):
     for name in ("bridge", "host-local", "loopback"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 3\n")

@@ -102,7 +102,7 @@ class ContainerdDriver:
             raise ConfigError(f"{self._state.root}: cannot be used as state directory: {error}") from error
         try:
             await asyncio.to_thread(self._runtimes.check)
-            self._host = self._look_at_host()
+            self._host = await asyncio.to_thread(self._look_at_host)
             version = await self._client.connect()
             await self._images_of(self._config.snapshotter).start()
             await self._keep_survivors()
@@ -117,10 +117,13 @@ class ContainerdDriver:
 
     def _look_at_host(self) -> Host:
         resolv, hosts = self._state.root / "resolv.conf", self._state.root / "hosts"
-        resolv.write_text("".join(f"nameserver {one}\n" for one in self._config.name_servers))
-        hosts.write_text(HOSTS)
-        for file in (resolv, hosts):
-            file.chmod(0o644)
+        lines = "".join(f"nameserver {one}\n" for one in self._config.name_servers)
+        try:
+            for file, text in ((resolv, lines), (hosts, HOSTS)):
+                file.write_text(text)
+                file.chmod(0o644)
+        except OSError as error:
+            raise ConfigError(f"{self._state.root}: cannot be written to: {error}") from error
         there = seccomp.Host.of(platform.machine(), platform.release())
         return Host(
             resolv=resolv,
@@ -137,6 +140,7 @@ class ContainerdDriver:
                 await self._take_back(one)
             except (DriverError, OSError) as error:
                 log.warning("worker cannot be taken back", container=one.container.id, error=str(error))
+                await self._give_up(one)
                 others.append(one.container)
             else:
                 self._survivors.append(one)
@@ -153,6 +157,12 @@ class ContainerdDriver:
         worker.made = worker.ready = True
         worker.paused = one.seen.state.value == "paused"
         self._workers.add(worker)
+
+    async def _give_up(self, one: Survivor) -> None:
+        """Nothing of it is held any more; the rest is removed as what any earlier agent left."""
+        self._network.disown(one.netns)
+        if worker := self._by_container.pop(one.container.id, None):
+            await worker.abandon()
 
     async def recover(self) -> tuple[Worker, ...]:
         """See `port.Driver`. What was printed meanwhile is logged now."""
@@ -204,7 +214,11 @@ class ContainerdDriver:
             snapshotter = FIRECRACKER_SNAPSHOTTER if runtime == FIRECRACKER else self._config.snapshotter
             worker = self._new(seen, name, cpus, spec.timeout_ms, snapshotter)
             launch = self._launcher.launch(worker, spec, {**marks, RUNTIME: runtime}, self._host)
-            return await self._workers.launched(worker, launch)
+            try:
+                return await self._workers.launched(worker, launch)
+            finally:
+                if not worker.made:
+                    self._forget(worker)
 
     async def destroy(self, worker_id: str) -> bool:
         """See `port.Driver`."""
@@ -217,6 +231,10 @@ class ContainerdDriver:
             await self._network.release(namespace)
         await worker.hush()
         await asyncio.to_thread(remove_directory, worker.directory)
+        self._forget(worker)
+
+    def _forget(self, worker: ContainerdWorker) -> None:
+        """No event will be about it: there is no container of it."""
         if self._by_container.get(worker.container) is worker:
             del self._by_container[worker.container]
 

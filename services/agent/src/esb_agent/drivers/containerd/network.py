@@ -106,6 +106,10 @@ class Network:
         self._used.add(name)
         return Namespace(name, path, address)
 
+    def disown(self, name: str) -> None:
+        """One that was adopted for nobody: `start` removes it."""
+        self._used.discard(name)
+
     async def start(self) -> None:
         """Remove what an earlier agent left, and see that namespaces can be made: the bridge is up then.
 
@@ -131,7 +135,9 @@ class Network:
                 self._used.add(namespace.name)
                 self._fill_up()
                 return namespace
-            await self._erase(namespace)
+            # Found useless, which is no reason not to start: what is left of it the next agent removes.
+            with suppress(DriverError):
+                await self.release(namespace)
         self._waiting += 1
         try:
             namespace = await self._made()
@@ -208,18 +214,23 @@ class Network:
     async def _erase(self, namespace: Namespace) -> None:
         """The cable and the address first: the plugin needs the namespace for them.
 
-        Where somebody removed that, the cable went with it.
+        Where somebody removed that, or the plugin fails, the cable goes with the namespace, and the address
+        is freed here: a subnet would be used up by those that nobody has.
         """
+        deleted = False
         try:
             if namespace.path.exists():
                 await self._bridge.delete(namespace.name, namespace.path)
-            else:
-                await asyncio.to_thread(self._addresses.free, namespace.name)
+                deleted = True
+        except DriverError as error:
+            log.warning("network namespace removed without its plugin", name=namespace.name, error=str(error))
         finally:
             try:
                 await asyncio.to_thread(netns.remove, namespace.path)
             except OSError as error:
                 raise DriverError(f"network namespace {namespace.path}: {error.strerror}") from error
+        if not deleted:
+            await asyncio.to_thread(self._addresses.free, namespace.name)
 
     async def _remove_leftovers(self) -> None:
         """Namespaces and addresses that nobody was adopted for."""

@@ -156,7 +156,9 @@ class Registry:
         async with request as answer:
             if answer.status != 200:
                 raise self._refusal("token", answer.status, await answer.content.read(2000))
-            found: dict[str, Any] = await answer.json(content_type=None)
+            found: Any = await answer.json(content_type=None)
+        if not isinstance(found, dict):
+            raise DriverError(f"{self.reference.registry}: its token server {realm!r} gave no JSON object")
         return str(found.get("token") or found.get("access_token") or "")
 
 

@@ -5,6 +5,7 @@ place, through a wrapper that tells it how: on the quickest platform that needs 
 the network of the worker's own namespace, as its own network stack does not start everywhere.
 """
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -49,8 +50,11 @@ class Runtimes:
     def missing(self, runtime: str) -> list[str]:
         """What this host lacks for a runtime."""
         if runtime == GVISOR:
-            there = self._find(GVISOR_SHIM) or self._binary
-            return [] if there else [f"{GVISOR_SHIM} or runsc on PATH (or ESB_RUNSC_BINARY)"]
+            if self._find(GVISOR_SHIM) or (self._binary and self._find(self._binary)):
+                return []
+            if self._binary:
+                return [f"{self._binary}, a program (ESB_RUNSC_BINARY)"]
+            return [f"{GVISOR_SHIM} or runsc on PATH (or ESB_RUNSC_BINARY)"]
         if runtime == FIRECRACKER:
             found = [] if self._find(FIRECRACKER_SHIM) else [f"{FIRECRACKER_SHIM} on PATH"]
             return found + [str(device) for device in self._devices if not device.exists()]
@@ -81,8 +85,11 @@ class Runtimes:
             said = subprocess.run(
                 [runsc, "flags"], check=False, capture_output=True, text=True, timeout=PROBE_SECONDS
             )
-            path.write_text(wrapper(runsc, said.stdout + said.stderr), encoding="utf-8")
-            path.chmod(0o700)
+            # Never half there: shims of living workers call it.
+            new = path.with_suffix(".new")
+            new.write_text(wrapper(runsc, said.stdout + said.stderr), encoding="utf-8")
+            new.chmod(0o700)
+            new.replace(path)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigError(f"{runsc}: cannot be made ready: {error}") from error
         return path
@@ -94,4 +101,4 @@ def wrapper(runsc: str, flags: str) -> str:
     systrap is the quickest platform without virtualization; a runsc from before 2023 has ptrace only.
     """
     platform = "systrap" if "systrap" in flags else "ptrace"
-    return f'#!/bin/sh\nexec {runsc} --platform={platform} --network=host "$@"\n'
+    return f'#!/bin/sh\nexec {shlex.quote(runsc)} --platform={platform} --network=host "$@"\n'
