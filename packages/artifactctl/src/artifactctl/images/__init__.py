@@ -13,7 +13,7 @@
 `settling`, `timeless`
 `oci_layout`, `registry_*`,   where images go: a layout, a registry, the engine of this host
 `engine_*`, `docker_cli`
-`sites`, `making`             a target before anything is written to it, and the filling of it
+`sites`, `*_site`, `making`   a target before anything is written to it, and the filling of it
 `prepare`, `api`,             the driver, its types, what is shown
 `report`, `progress`
 """

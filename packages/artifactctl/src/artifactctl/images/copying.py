@@ -24,6 +24,7 @@ from artifactctl.images.tree import (
     ancestors,
     directory,
     join,
+    moved,
     resolve,
     select,
     walk,
@@ -156,12 +157,13 @@ def _copied(tree: Tree, path: str, target: str, *, into: bool) -> Iterable[FileE
     if entry is None:
         raise FieldError("a link to a file or directory", f"{path!r}, which leads nowhere", kind=Kind.PATH)
     if entry.kind is not FileKind.DIRECTORY:
-        yield evolve(entry, path=join(target, posixpath.basename(path)) if into else target)
+        yield moved(entry, join(target, posixpath.basename(path)) if into else target)
         return
     if target:
-        yield evolve(entry, path=target)
+        yield moved(entry, target)
     for below in walk(tree, resolved):
-        yield evolve(below, path=join(target, below.path[len(resolved) :]))
+        # neither part has anything to normalise
+        yield moved(below, f"{target}/{below.path[len(resolved) :].lstrip('/')}".lstrip("/"))
 
 
 def _with_mode(entry: FileEntry, mode: int | None) -> FileEntry:

@@ -5,13 +5,12 @@ request.target ─site_for▶ Site ─(plan with its `method` and `external`)─
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Protocol
 
 from artifact_contract.models import Mode
-from attrs import define, evolve, frozen
+from attrs import evolve
 
 from artifactctl.errors import RequestError
 from artifactctl.images.api import (
@@ -22,14 +21,10 @@ from artifactctl.images.api import (
     PrepareImagesRequest,
     SiteRegistry,
 )
-from artifactctl.images.bases import ExternalBases, empty_base
+from artifactctl.images.bases import ExternalBases
 from artifactctl.images.making import Destination
-from artifactctl.images.oci_layout import OciLayout, open_layout
 from artifactctl.images.planning import Method
-from artifactctl.images.recipe import Platform, Recipe
-from artifactctl.images.target import StoredImage
-from artifactctl.images.work import Build
-from artifactctl.lock import OnWait, current_holder
+from artifactctl.lock import OnWait
 
 # a reference whose bytes begin to go out
 OnPush = Callable[[str], None]
@@ -79,9 +74,11 @@ def open_site(
     _check(request, target)
     method = Method(request.builder, request.platforms, engine=True, single=False)
     if isinstance(target, LayoutTarget):
+        from artifactctl.images.layout_site import LayoutSite  # noqa: PLC0415 - brings what others don't need
+
         yield LayoutSite(request, target.directory, evolve(method, engine=False, single=True))
     elif isinstance(target, LocalEngine):
-        from artifactctl.images.engine_site import EngineSite  # noqa: PLC0415 - brings what layouts don't need
+        from artifactctl.images.engine_site import EngineSite  # noqa: PLC0415 - as above
 
         yield EngineSite.of(request, evolve(method, single=True), overrides)
     else:
@@ -101,54 +98,3 @@ def _check(request: PrepareImagesRequest, target: ImageTarget) -> None:
             "--image-override: expected --target registry or docker, found an OCI layout, where images from"
             " elsewhere are empty"
         )
-
-
-@frozen
-class LayoutSite:
-    """`oci-layout:DIR`: nothing from elsewhere is at hand, and no engine."""
-
-    request: PrepareImagesRequest
-    directory: Path
-    method: Method
-    external: ExternalBases = empty_base
-    imports: bool = False
-
-    @contextmanager
-    def opened(self, on_wait: OnWait) -> Iterator[Destination]:
-        """The layout, locked."""
-        with open_layout(
-            self.directory,
-            holder=current_holder(self.request.command, self.request.now),
-            lock_timeout=self.request.lock_timeout,
-            on_wait=on_wait,
-            trust=not self.request.rebuild,
-        ) as layout:
-            yield _Layout(layout)
-
-
-@define(eq=False)
-class _Layout:
-    """An OCI layout as a `Destination`."""
-
-    layout: OciLayout
-
-    def find(self, ref: str) -> StoredImage | None:
-        return self.layout.find(ref)
-
-    def put(self, ref: str, recipes: Sequence[Recipe]) -> StoredImage:
-        return self.layout.put(ref, recipes[0])
-
-    def build(self, ref: str, build: Build, images: Mapping[str, str]) -> StoredImage:
-        raise NotImplementedError("a layout has no engine: planning leaves such an image out")
-
-    def copy(self, source: str, ref: str, platforms: Sequence[Platform]) -> StoredImage:
-        raise NotImplementedError("a layout has no registry: planning leaves such an image out")
-
-    def name_of(self, ref: str) -> str:
-        return ref
-
-    def name_of_stored(self, ref: str, stored: StoredImage) -> str:
-        return ref
-
-    def commit(self) -> None:
-        self.layout.commit()

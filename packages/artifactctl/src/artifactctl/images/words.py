@@ -20,6 +20,7 @@ Lookup = Callable[[str], str | None]
 _SPECIAL = "@*#?-$!0"
 # JSON can say what neither UTF-8 nor a process can hold.
 _NO_TEXT = re.compile("[\\0\ud800-\udfff]")
+_NAME = re.compile(r"[^\W\d]\w*|[1-9]\d*")
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 _PATTERN_OPERATORS = ("#", "%", "/", "^", ",", "@")
 # No process can be given a longer text; variables that name each other grow exponentially.
@@ -198,7 +199,7 @@ class _Expansion:
         return value
 
     def _name(self) -> str:
-        found = re.compile(r"[^\W\d]\w*|[1-9]\d*").match(self.text, self.position)
+        found = _NAME.match(self.text, self.position)
         if found:
             self.position = found.end()
             return found[0]

@@ -27,6 +27,7 @@ async def test_what_comes_while_output_gathers_is_taken_in_one_go(tmp_path):
         await more.wait()
         for text in (b"2 two\n", b"3 three\n", b"4 four\n"):
             await response.write(frame(text))
+            await asyncio.sleep(0.02)  # one by one, as a function prints
         return response
 
     app = web.Application()
