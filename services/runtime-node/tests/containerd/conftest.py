@@ -1,19 +1,23 @@
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 from esb_node.containerd.commands import find
 from esb_node.containerd.host import missing_controllers, missing_programs
-from esb_node.containerd.layout import read_layout
+from esb_node.containerd.layout import Layout, read_layout
 
-SUBNET = "10.213.7.0/24"
-SLUG = "nodetest"
+# Names and addresses of this run's own: other boxes may be on this host, those of another run too.
+SUBNET = f"10.212.{secrets.randbelow(250)}.0/24"
+SLUG = f"nt{secrets.token_hex(3)}"
+TABLE = Layout(Path(), Path(), SLUG, "", f"esb-{SLUG}", IPv4Network(SUBNET)).table
 
 
 def lacking():
@@ -32,6 +36,8 @@ def output(*argv):
 
 class NodeBox:
     """The node's own parts of a box, as a host that runs agent and gateway elsewhere has them."""
+
+    slug, bridge, subnet, own = SLUG, f"esb-{SLUG}", SUBNET, str(IPv4Network(SUBNET)[1])
 
     def __init__(self, state):
         self.state, self.workers = state, 0
@@ -79,7 +85,8 @@ class NodeBox:
         root = self.state.parent / "root"
         if not root.exists():
             fill_root(root)
-        subprocess.run(["ip", "netns", "add", f"{SLUG}-{name}"], check=True, timeout=20)
+        namespace = f"esb-{SLUG}-{self.workers:012x}"
+        subprocess.run(["ip", "netns", "add", namespace], check=True, timeout=20)
         self.ctr("snapshots", "prepare", f"snapshot-{name}")
         cgroup = f"/esb-{SLUG}/{name}"
         self.ctr("run", "--detach", "--cgroup", cgroup, "--rootfs", str(root), name, "/bin/sleep", "600")
@@ -94,12 +101,12 @@ class NodeBox:
         nets = Path("/run/netns")
         return {
             "bridge": [f.name for f in Path("/sys/class/net").glob(f"esb-{SLUG}")],
-            "namespaces": [f.name for f in nets.glob(f"{SLUG}-*")] if nets.exists() else [],
+            "namespaces": [f.name for f in nets.glob(f"esb-{SLUG}-*")] if nets.exists() else [],
             "mounts": [
                 line for line in Path("/proc/mounts").read_text().splitlines() if str(self.state) in line
             ],
-            "tables": [line for line in output("nft", "list", "tables").splitlines() if "esb-" in line],
-            "chains": [line for line in output("iptables-save").splitlines() if "esb-" in line],
+            "tables": [line for line in output("nft", "list", "tables").splitlines() if TABLE in line],
+            "chains": [line for line in output("iptables-save").splitlines() if TABLE in line],
             "processes": [argv for argv in processes() if str(self.state) in argv and "esb_node" not in argv],
             "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/esb-{SLUG}*")],
             "runtimes": [str(path) for path in Path("/run/containerd").glob(f"run*/esb-{SLUG}")],

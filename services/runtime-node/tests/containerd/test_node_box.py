@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from esb_node.containerd.layout import read_layout
@@ -25,8 +26,8 @@ def test_it_comes_up_with_engine_network_dns_and_environment_file_and_goes_witho
     up = node_box.up("--open-port", "18080")
     assert up.returncode == 0, up.stderr
     told = dict(line.split("=", 1) for line in (node_box.state / "run" / "node.env").read_text().splitlines())
-    assert told["ESB_CNI_SUBNET"] == "10.213.7.0/24"
-    assert told["ESB_BRAND_SLUG"] == "nodetest"
+    assert told["ESB_CNI_SUBNET"] == node_box.subnet
+    assert told["ESB_BRAND_SLUG"] == node_box.slug
     assert Path(told["ESB_CONTAINERD_ADDRESS"]).is_socket()
     node_box.worker()
     assert node_box.down().returncode == 0
@@ -99,7 +100,7 @@ def test_a_flushed_firewall_and_a_removed_bridge_are_made_again(node_box):
     table = read_layout(node_box.state).table
     subprocess.run(["nft", "delete", "table", "inet", table], check=True, timeout=20)
     node_box.until(lambda: any(table in line for line in node_box.left()["tables"]))
-    subprocess.run(["ip", "link", "delete", "esb-nodetest"], check=True, timeout=20)
+    subprocess.run(["ip", "link", "delete", node_box.bridge], check=True, timeout=20)
     node_box.until(lambda: node_box.left()["bridge"])
     assert "bridge of the workers' network was gone, made again" in node_box.log("supervisor")
 
@@ -107,14 +108,15 @@ def test_a_flushed_firewall_and_a_removed_bridge_are_made_again(node_box):
 def test_the_bridge_keeps_its_hardware_address_when_workers_come_and_go(node_box):
     assert node_box.up().returncode == 0
     own = read_layout(node_box.state).hardware_address
-    seen = Path("/sys/class/net/esb-nodetest/address")
-    port = "ip link add ntlowest address 00:00:00:00:00:02 type veth peer name ntfar"
+    seen = Path("/sys/class/net") / node_box.bridge / "address"
+    name = f"{node_box.slug}-low"
+    port = f"ip link add {name} address 00:00:00:00:00:02 type veth peer name {node_box.slug}-far"
     try:
-        for command in (port, "ip link set ntlowest master esb-nodetest"):
+        for command in (port, f"ip link set {name} master {node_box.bridge}"):
             subprocess.run(command.split(), check=True, timeout=20)
         assert seen.read_text().strip() == own
     finally:
-        subprocess.run(["ip", "link", "delete", "ntlowest"], check=True, timeout=20)
+        subprocess.run(["ip", "link", "delete", name], check=True, timeout=20)
     assert seen.read_text().strip() == own
 
 
@@ -142,14 +144,14 @@ def test_a_hung_part_is_killed_and_comes_back(node_box):
 
 def test_a_worker_reaches_the_boxs_ports_and_names_and_nothing_else_of_the_host(node_box):
     assert node_box.up("--open-port", "18080").returncode == 0
-    space = "nodetest-probe"
+    space, cable = f"{node_box.slug}-probe", f"{node_box.slug}-eth"
     commands = (
         f"ip netns add {space}",
-        f"ip link add ntprobe type veth peer name eth0 netns {space}",
-        "ip link set ntprobe master esb-nodetest up",
-        f"ip -n {space} address add 10.213.7.9/24 dev eth0",
+        f"ip link add {cable} type veth peer name eth0 netns {space}",
+        f"ip link set {cable} master {node_box.bridge} up",
+        f"ip -n {space} address add {IPv4Network(node_box.subnet)[9]}/24 dev eth0",
         f"ip -n {space} link set eth0 up",
-        f"ip -n {space} route add default via 10.213.7.1",
+        f"ip -n {space} route add default via {node_box.own}",
     )
     for command in commands:
         subprocess.run(command.split(), check=True, timeout=20)
@@ -165,14 +167,19 @@ def test_a_worker_reaches_the_boxs_ports_and_names_and_nothing_else_of_the_host(
         return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
 
     try:
-        node_box.until(lambda: reach("10.213.7.1", 18080) == "open")
-        assert reach("10.213.7.1", 53) == "open"
-        assert reach("10.213.7.1", 18090) == "ConnectionRefusedError"
+        node_box.until(lambda: reach(node_box.own, 18080) == "open")
+        assert reach(node_box.own, 53) == "open"
+        assert reach(node_box.own, 18090) == "ConnectionRefusedError"
         assert reach("169.254.169.254", 80) == "ConnectionRefusedError"
         own = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
-        others = [address for address in own if "." in address and not address.startswith("10.213.")]
+        others = [
+            address
+            for address in own
+            if "." in address and not address.startswith(node_box.own.rpartition(".")[0])
+        ]
         assert [reach(address, 18080) for address in others] == ["ConnectionRefusedError"] * len(others)
     finally:
         for server in servers:
             server.kill()
             server.wait()
+        subprocess.run(["ip", "netns", "delete", space], check=True, timeout=20)

@@ -12,6 +12,7 @@ from esb_node.containerd.engine_config import engine_config
 from esb_node.containerd.firewall import Ports, chains, passing_chain, table_text
 from esb_node.containerd.host import missing_controllers, missing_programs
 from esb_node.containerd.layout import Layout, forget_layout, read_layout, write_layout
+from esb_node.containerd.network import namespaces
 from esb_node.containerd.plan import NODE_SERVICES, SERVICES, NodeRequest, plan_node
 from esb_node.containerd.routes import clashes
 from esb_node.errors import NodeError
@@ -174,6 +175,21 @@ def test_what_was_made_can_be_read_by_whoever_cleans_up(tmp_path):
 def test_a_broken_note_is_none(tmp_path):
     (tmp_path / "node.json").write_text('{"run": "/r"}')
     assert read_layout(tmp_path) is None
+
+
+def test_only_the_agents_own_network_namespaces_are_the_boxs(tmp_path, monkeypatch):
+    own = "esb-orders-0123456789ab"
+    others = (
+        "orders-0123456789ab",
+        "orders-db",
+        "esb-orders-db",
+        "esb-orders-eu-0123456789ab",
+        "esb-orders-",
+    )
+    for name in (own, *others):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("esb_node.containerd.network._NETNS", tmp_path)
+    assert namespaces(LAYOUT) == [own]
 
 
 def test_what_is_not_installed_is_named_with_its_package():

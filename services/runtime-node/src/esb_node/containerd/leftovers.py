@@ -105,13 +105,12 @@ def _unmount(layout: Layout) -> None:
 
 
 def _remove_cgroups(layout: Layout) -> None:
-    """Empty groups that a killed runc left, in every hierarchy; those of workers carry the box's name."""
+    """Empty groups that a killed runc left, in every hierarchy; workers' are below the namespace's."""
     hierarchies = [_CGROUPS, *(path for path in _CGROUPS.glob("*") if path.is_dir())]
     for hierarchy in hierarchies:
-        for name in (layout.namespace, layout.slug):
-            for directory, _, _ in os.walk(hierarchy / name, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(directory).rmdir()
+        for directory, _, _ in os.walk(hierarchy / layout.namespace, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(directory).rmdir()
 
 
 def _descendants(pid: int) -> set[int]:

@@ -13,6 +13,7 @@ from esb_node.containerd.layout import Layout, read_layout
 from esb_node.containerd.leftovers import remove_workers, shims, strays
 
 _START_SECONDS = 15.0
+_STOP_SECONDS = 10.0
 _POLL = 0.05
 
 
@@ -48,8 +49,16 @@ def _forget_workers(layout: Layout) -> None:
         remove_workers(layout, {"overlayfs", "devmapper"})
     finally:
         if started:
-            started.terminate()
-            started.wait()
+            _end(started)
+
+
+def _end(started: subprocess.Popen[bytes]) -> None:
+    started.terminate()
+    try:
+        started.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        started.wait()
 
 
 def _has_records(layout: Layout) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from esb_node.errors import NodeError
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _NETNS = Path("/run/netns")
+_WORKERS_OWN = "-[0-9a-f]{12}"
 
 
 def lay_network(layout: Layout, ports: Ports) -> None:
@@ -69,9 +71,8 @@ def namespaces(layout: Layout) -> list[str]:
 
 
 def _is_ours(layout: Layout, name: str) -> bool:
-    """Nothing of a box whose name only begins like this one's."""
-    head, _, rest = name.rpartition("-")
-    return bool(rest) and head in {layout.slug, layout.namespace}
+    """As the agent calls them: nothing of a box, or of a person, whose names only begin or end like it."""
+    return re.fullmatch(re.escape(layout.namespace) + _WORKERS_OWN, name) is not None
 
 
 def require_own(layout: Layout) -> None:
