@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import threading
 import time
@@ -16,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from containerd_case import real_box
 from fault_run import targets
-from faults.containerd_box import ContainerdBox, registry
+from faults.containerd_box import ContainerdBox
 from faults.counts import Disturbance, Kind, Verdict, count_calls
 from faults.load import Load
-from runner.matrix import load
-from runner.probes import PROBES, missing
-from runner.run import DRIVERS
 
 pytestmark = pytest.mark.gate
 
@@ -61,45 +58,20 @@ def web(event, context):
     return {"statusCode": 200, "body": json.dumps({"number": event["pathParameters"]["number"]})}
 """
 ENVIRON = {"ESB_GATEWAY_EVENT_RETRY_SECONDS": "1", "ESB_GATEWAY_ACCESS_LOG": "off"}
-ROOT = Path(__file__).resolve().parent.parent
 RATE, CALM_SECONDS = 30.0, 2.0
 
 
 @contextmanager
-def real_box(place: Path) -> Iterator[tuple[ContainerdBox, Callable[[], None]]]:
-    """A box that serves, and a way to take its registry from it; nothing of it is there afterwards."""
-    profile = load(ROOT / "e2e/environments/test_matrix.yaml", ROOT, tuple(DRIVERS), tuple(PROBES))[
-        "e2e-containerd"
-    ]
-    if profile.deferred:
-        pytest.skip("; ".join(profile.deferred))
-    if reasons := missing(profile.requires):
-        if os.environ.get("ESB_REQUIRE_ENGINES") == "1":
-            pytest.fail("; ".join(reasons))
-        pytest.skip("; ".join(reasons))
-    with registry(place) as (address, process):
-
-        def unplug() -> None:
-            process.kill()
-            process.wait()
-
-        box = ContainerdBox(place, address, ENVIRON)
-        box.generate(TEMPLATE, {"src/app.py": SOURCE})
-        try:
-            with box.serving():
-                names = box.names()
-                box.until(lambda: answered(box) == b"step-0", "the base image is unpacked")
-                yield box, unplug
-            assert box.kept(names) == []
-        finally:
-            # What the box logged tells of a failure; its images are too large to stay.
-            shutil.copytree(box.state / "logs", place / "logs", dirs_exist_ok=True)
-            shutil.rmtree(box.state, ignore_errors=True)
+def shop(place: Path) -> Iterator[tuple[ContainerdBox, Callable[[], None]]]:
+    """A box with the functions above, and a way to take its registry from it."""
+    with real_box(place, TEMPLATE, {"src/app.py": SOURCE}, ENVIRON) as (box, unplug):
+        box.until(lambda: answered(box) == b"step-0", "the base image is unpacked")
+        yield box, unplug
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerdBox]:
-    with real_box(tmp_path_factory.mktemp("faults")) as (running, _):
+    with shop(tmp_path_factory.mktemp("faults")) as (running, _):
         yield running
 
 
@@ -183,7 +155,7 @@ def test_a_part_that_is_killed_under_load_comes_back(box: ContainerdBox, part: s
 def test_after_a_power_cut_the_last_functions_serve_without_a_registry(
     tmp_path: Path, lambda_client: Callable[[Any], AbstractContextManager[Any]]
 ) -> None:
-    with real_box(tmp_path) as (box, unplug):
+    with shop(tmp_path) as (box, unplug):
         generation = box.apply({"step-0": "step-1"})
         box.until(lambda: box.health().get("generation") == generation, "the second generation is served")
         box.until(lambda: answered(box) == b"step-1", "it answers")

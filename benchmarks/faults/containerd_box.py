@@ -43,7 +43,7 @@ class ContainerdBox(RealBox):
     def __init__(self, place: Path, registry: str, environ: Mapping[str, str], pool: int = 2) -> None:
         number = next(_NUMBERS)
         self.slug = f"faults{os.getpid()}-{number}"
-        self.pool = pool
+        self.pool, self.registry = pool, registry
         registries = dict.fromkeys(("CONTAINER_REGISTRY", "HOST_REGISTRY_ADDR"), registry)
         own = {
             "ESB_BRAND_SLUG": self.slug,

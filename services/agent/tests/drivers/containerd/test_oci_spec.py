@@ -82,8 +82,8 @@ def test_every_namespace_is_its_own_and_the_network_one_is_the_prepared():
 
 def test_what_tells_of_the_host_is_hidden():
     linux = made()["linux"]
-    assert {"/proc/kcore", "/proc/keys", "/sys/firmware"} <= set(linux["maskedPaths"])
-    assert {"/proc/sys", "/proc/sysrq-trigger"} <= set(linux["readonlyPaths"])
+    assert {"/proc/kcore", "/proc/keys", "/proc/pressure", "/sys/firmware"} <= set(linux["maskedPaths"])
+    assert {"/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup"} <= set(linux["readonlyPaths"])
 
 
 def test_names_are_resolved_by_the_box():
