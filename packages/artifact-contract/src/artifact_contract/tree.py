@@ -20,6 +20,8 @@ from artifact_contract.errors import FieldError, Kind, PathError, Place, Problem
 
 MAX_NAMES = 1_000_000
 MAX_LEVELS = 200
+# file_digest makes a buffer of this size, which takes longer than to read and hash most files of code
+_AT_ONCE = 256 * 1024
 
 
 def _rejected(path: Path, expected: str, found: str, hint: str = "") -> PathError:
@@ -177,13 +179,15 @@ def resolve_inside(root: Path, relative: str) -> Path:
 
 
 def digest_file(path: Path) -> Sha256:
-    """The digest of a file's bytes; read in pieces, so that its size doesn't matter.
+    """The digest of a file's bytes; a large one is read in pieces, so that its size doesn't matter.
 
     Raises:
         OSError: it can't be read.
     """
-    with path.open("rb") as file:
-        return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
+    with path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > _AT_ONCE:
+            return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
+        return Sha256(hashlib.sha256(file.readall()).hexdigest())
 
 
 def digest_tree(root: Path) -> Sha256:
