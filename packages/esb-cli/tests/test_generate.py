@@ -235,6 +235,27 @@ def test_a_container_image_is_a_function_where_there_is_an_engine(project, tree,
         generate(request(project, strict=True), installs)
 
 
+@pytest.mark.parametrize(
+    ("mode", "sandbox", "told"),
+    [
+        (Mode.CONTAINERD, "gvisor", False),
+        (Mode.DOCKER, "runc", False),
+        (Mode.DOCKER, "gvisor", True),
+        (Mode.PROCESS, "runc", True),
+    ],
+)
+def test_a_sandbox_the_mode_has_not_is_a_warning_and_stays_asked_for(
+    project, tree, installs, mode, sandbox, told
+):
+    tree({"template.yaml": HELLO + f"    Metadata: {{esb: {{Sandbox: {sandbox}}}}}\n"}, "project")
+    made = request(project)
+    result = generate(evolve(made, target=evolve(made.target, mode=mode)), installs)
+    expected = f"Hello (Sandbox: {sandbox}): an agent of mode {mode.value} has no choice of sandboxes"
+    assert [expected in warning for warning in result.warnings] == [True] * told
+    (config,) = (project / "artifact").rglob("functions.yml")
+    assert f"sandbox: {sandbox}\n" in config.read_text()
+
+
 def test_the_problems_of_all_templates_come_together_and_nothing_is_written(project, tree, installs):
     tree({"template.yaml": HELLO.replace("src/", "nowhere/"), "other.yaml": "Resources: ["}, "project")
     templates = (project / "template.yaml", project / "other.yaml", project / "missing.yaml")

@@ -22,7 +22,14 @@ from esb_cli.manifest import make_entry, make_manifest
 from esb_cli.project import PROJECT_FILE
 from esb_cli.publish import Output, Staged, publish
 from esb_cli.render import RenderedArtifact, Target, render
-from esb_cli.sources import Source, defined_twice, read_sources, relative_name, without_images
+from esb_cli.sources import (
+    Source,
+    defined_twice,
+    read_sources,
+    relative_name,
+    sandboxes_told,
+    without_images,
+)
 
 __all__ = ["GenerateRequest", "GenerateResult", "GeneratedEntry", "generate"]
 
@@ -83,6 +90,7 @@ def generate(request: GenerateRequest, installer: Installs) -> GenerateResult:
     )
     if request.target.mode is Mode.PROCESS:
         sources = [evolve(source, spec=without_images(source.spec)) for source in sources]
+    sources = [evolve(source, spec=sandboxes_told(source.spec, request.target.mode)) for source in sources]
     findings = tuple(str(finding) for source in sources for finding in source.spec.findings)
     if request.strict and findings:
         raise StrictError("\n".join(findings))

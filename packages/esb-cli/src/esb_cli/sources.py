@@ -8,7 +8,7 @@ from pathlib import Path
 from artifact_contract.digests import file_digest
 from artifact_contract.errors import FieldError, Place, Problem
 from artifact_contract.ids import canonical_ref
-from artifact_contract.models import SourceTemplate, Text, parse_secret_name
+from artifact_contract.models import Mode, SourceTemplate, Text, parse_secret_name
 from attrs import evolve, frozen
 
 from esb_cli.errors import TemplateError, UsageError
@@ -18,7 +18,10 @@ from esb_cli.sam.template import read_template
 from esb_cli.spec import build_spec
 from esb_cli.spec_model import DeploySpec, Finding, ImageSource
 
-__all__ = ["Source", "defined_twice", "read_sources", "relative_name", "without_images"]
+__all__ = ["Source", "defined_twice", "read_sources", "relative_name", "sandboxes_told", "without_images"]
+
+# What an agent's workers are shut in anyway, where it has no choice for each function.
+_SANDBOXES: Mapping[Mode, tuple[str, ...]] = {Mode.PROCESS: (), Mode.DOCKER: ("runc",)}
 
 
 @frozen
@@ -87,6 +90,17 @@ def without_images(spec: DeploySpec) -> DeploySpec:
     ]
     kept = tuple(function for function in spec.functions if function not in images)
     return evolve(spec, functions=kept, findings=(*spec.findings, *findings)) if images else spec
+
+
+def sandboxes_told(spec: DeploySpec, mode: Mode) -> DeploySpec:
+    """Find each function whose sandbox no agent of this mode has: it would refuse the function."""
+    lost = f"an agent of mode {mode.value} has no choice of sandboxes, and refuses the function"
+    findings = [
+        Finding(it.logical_id, f"Sandbox: {it.sandbox}", it.where.file, it.where.line, lost)
+        for it in spec.functions
+        if it.sandbox and it.sandbox not in _SANDBOXES.get(mode, (it.sandbox,))
+    ]
+    return evolve(spec, findings=(*spec.findings, *findings)) if findings else spec
 
 
 def _meant_for_each(templates: Sequence[Path], parameters: Mapping[str, str]) -> list[Mapping[str, str]]:

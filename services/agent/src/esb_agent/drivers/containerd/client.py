@@ -129,21 +129,9 @@ class Containerd:
             },
         )
 
-    async def get_container(self, container_id: str) -> Container:
-        """The record of one."""
-        return _container((await self.rpc.call("containers.Get", id=container_id)).container)
-
     async def list_containers(self) -> list[Container]:
         """Every container of the namespace."""
         return [_container(one) for one in (await self.rpc.call("containers.List")).containers]
-
-    async def label_container(self, container_id: str, labels: Mapping[str, str]) -> None:
-        """Add labels, or change those of these names."""
-        await self.rpc.call(
-            "containers.Update",
-            container={"id": container_id, "labels": labels},
-            update_mask={"paths": [f"labels.{name}" for name in labels]},
-        )
 
     async def delete_container(self, container_id: str) -> None:
         """Forget the record; its task has to be gone."""
@@ -225,11 +213,6 @@ class Containerd:
     async def resume_task(self, container_id: str) -> None:
         """Let them go on."""
         await self.rpc.call("tasks.Resume", container_id=container_id)
-
-    async def task_pids(self, container_id: str) -> list[int]:
-        """All its processes."""
-        found = await self.rpc.call("tasks.ListPids", container_id=container_id)
-        return [one.pid for one in found.processes]
 
     async def limit_task(self, container_id: str, resources: Mapping[str, object]) -> None:
         """Change its limits, as the runtime spec has them under `linux.resources`."""

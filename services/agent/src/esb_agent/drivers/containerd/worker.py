@@ -33,8 +33,6 @@ class ContainerdWorker(EmulatorWorker):
         self.namespace: Namespace | None = None
         self.pid = 0
         self.fifos = Fifos(directory, output, calls)
-        # Its end was heard of.
-        self.gone = asyncio.Event()
 
     @property
     def reading(self) -> bool:
