@@ -2,7 +2,6 @@
 
 import json
 import os
-from ipaddress import IPv4Network
 
 import pytest
 from attrs import evolve
@@ -11,10 +10,11 @@ from esb_node.cli import command
 from esb_node.doctor_checks import CHECKS
 from esb_node.doctor_devices import kernel_image, opens, parse_processor
 from esb_node.doctor_facts import MODES, Facts, Kvm, examine, healthy, number
-from esb_node.doctor_observe import PROGRAMS, observe, parse_controllers, parse_routes
+from esb_node.doctor_observe import PROGRAMS, observe, parse_controllers
 from hypothesis import given
 from hypothesis import strategies as st
 
+V1 = frozenset({"cpu", "devices", "freezer", "memory", "pids"})
 GOOD = Facts(
     root=True,
     programs={name: f"/usr/bin/{name}" for name in PROGRAMS},
@@ -39,6 +39,10 @@ GOOD = Facts(
 
 def without(name):
     return {"programs": {key: path for key, path in GOOD.programs.items() if key != name}}
+
+
+def routes(*found):
+    return json.dumps(found)
 
 
 def failing(facts, mode):
@@ -69,6 +73,7 @@ def test_a_host_that_has_everything_is_ready(mode):
         ("containerd", {"root": False}, "root"),
         ("containerd", without("containerd"), "containerd"),
         ("containerd", {"versions": {"containerd": "1.5.9"}}, "containerd"),
+        ("containerd", without("ctr"), "ctr"),
         ("containerd", without("runc"), "runc"),
         ("containerd", without("containerd-shim-runc-v2"), "shim"),
         ("containerd", {"cni_plugins": frozenset({"bridge"})}, "cni plugins"),
@@ -77,10 +82,12 @@ def test_a_host_that_has_everything_is_ready(mode):
         ("containerd", {"programs": {"ip": "/ip"}}, "firewall"),
         ("containerd", {"controllers": frozenset({"cpu", "pids"})}, "cgroups"),
         ("containerd", {"cgroup_version": 1}, "cgroups"),
+        ("containerd", {"cgroup_version": 1, "controllers": V1 - {"devices"}}, "cgroups"),
+        ("containerd", {"cgroup_version": 1, "controllers": V1 - {"freezer"}}, "cgroups"),
         ("containerd", {"cgroup_version": 0, "controllers": frozenset()}, "cgroups"),
         ("containerd", {"root": False, "forwarding": False}, "forwarding"),
         ("containerd", {"filesystems": frozenset()}, "overlayfs"),
-        ("containerd", {"routes": {"eth0 1": IPv4Network("10.88.3.0/24")}}, "subnet"),
+        ("containerd", {"routes": routes({"dst": "10.88.3.0/24", "dev": "eth0"})}, "subnet"),
         ("containerd", {"subnet": "10.0.0.1/8"}, "subnet"),
         ("containerd", {"identity": ""}, "identity"),
         ("gvisor", without("runsc"), "runsc"),
@@ -116,17 +123,12 @@ def test_what_a_mode_can_go_without_does_not_fail_it():
 
 
 def test_the_boxs_own_bridge_and_the_default_route_do_not_take_its_subnet():
-    routes = {"esb-orders 1": IPv4Network("10.88.0.0/16"), "eth0 0": IPv4Network("0.0.0.0/0")}
-    assert failing(evolve(GOOD, routes=routes), "containerd") == []
+    found = routes({"dst": "10.88.0.0/16", "dev": "esb-orders"}, {"dst": "default", "dev": "eth0"})
+    assert failing(evolve(GOOD, routes=found), "containerd") == []
 
 
-def test_routes_are_read_as_the_kernel_writes_them():
-    text = (
-        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-        "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
-        "esb0\t0000580A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
-    )
-    assert [str(net) for net in parse_routes(text).values()] == ["0.0.0.0/0", "10.88.0.0/16"]
+def test_control_groups_of_either_version_will_do():
+    assert failing(evolve(GOOD, cgroup_version=1, controllers=V1), "containerd") == []
 
 
 def test_a_controller_counts_when_it_is_on_and_mounted():
@@ -195,6 +197,12 @@ def test_the_command_says_what_it_saw_and_exits_by_what_is_needed():
     text = runner.invoke(command, ["doctor", "--mode", "process"])
     assert text.stdout.startswith("process: ")
     assert text.exit_code == (0 if told["ready"]["process"] else 4)
+
+
+def test_only_what_a_mode_needs_is_looked_at():
+    facts = observe(os.environ, ("containerd",))
+    assert (facts.engine, facts.kvm) == ("", Facts().kvm)
+    assert not {"runsc", "firecracker"} & set(facts.versions)
 
 
 def test_nothing_is_hidden_of_an_identity_that_lacks():

@@ -34,7 +34,7 @@ def doctor(ctx: click.Context, modes: tuple[str, ...], output: str) -> None:
     from esb_node.doctor_observe import observe  # noqa: PLC0415 - HTTP, which no other command needs
 
     chosen = [mode for mode in MODES if mode in modes or not modes]
-    facts = observe(os.environ)
+    facts = observe(os.environ, chosen)
     findings = examine(facts, tuple(check for mode in chosen for check in CHECKS[mode]))
     click.echo(_json(findings, chosen) if output == "json" else _table(findings, chosen))
     if not healthy(findings):

@@ -5,10 +5,14 @@ from __future__ import annotations
 from functools import partial
 from ipaddress import IPv4Network
 
+from esb_node.containerd.routes import clashes
 from esb_node.doctor_facts import Check, Facts, Verdict, number, program
+from esb_node.parts import AGENT, DNS, ENGINE
 
 PLUGINS = frozenset({"bridge", "host-local", "loopback"})
 CONTROLLERS = frozenset({"cpu", "memory", "pids"})
+# In version 2 these are no controllers: every group can be frozen, and devices are a program's matter.
+ONLY_VERSION_1 = frozenset({"devices", "freezer"})
 LEAST_CONTAINERD = (1, 6)
 DEFAULT_SUBNET = "10.88.0.0/16"
 
@@ -39,8 +43,8 @@ def firewall(facts: Facts) -> Verdict:
 
 
 def controllers(facts: Facts) -> Verdict:
-    """Pass when memory, processes and CPU can be limited; version 1 also needs the freezer, to pause."""
-    wanted = CONTROLLERS | ({"freezer"} if facts.cgroup_version == 1 else set())
+    """Pass when memory, processes and CPU can be limited; version 1 has devices and freezer apart."""
+    wanted = CONTROLLERS | (ONLY_VERSION_1 if facts.cgroup_version == 1 else frozenset())
     missing = sorted(wanted - facts.controllers)
     which = f"version {facts.cgroup_version}" if facts.cgroup_version else "no cgroups mounted"
     return Verdict(not missing, which + (f", no {', '.join(missing)}" if missing else ""))
@@ -65,11 +69,7 @@ def subnet(facts: Facts) -> Verdict:
         wanted = IPv4Network(facts.subnet or DEFAULT_SUBNET)
     except ValueError as error:
         return Verdict(False, str(error))
-    taken = [
-        f"{net} on {name}"
-        for name, net in sorted(facts.routes.items())
-        if name.split()[0] != facts.bridge and net.prefixlen and net.overlaps(wanted)
-    ]
+    taken = clashes(wanted, facts.bridge, facts.routes)
     return Verdict(not taken, f"{wanted}: " + (f"taken by {', '.join(taken)}" if taken else "free"))
 
 
@@ -77,19 +77,32 @@ _check = partial(Check, mode="containerd")
 
 CONTAINERD = (
     _check(name="root", look=root, remedy="run esb-node and the agent as root"),
-    _check(name="containerd", look=containerd, remedy="install containerd 1.6 or newer (package containerd)"),
-    _check(name="runc", look=program("runc"), remedy="install runc (package runc)"),
+    _check(
+        name="containerd",
+        part=ENGINE,
+        look=containerd,
+        remedy="install containerd 1.6 or newer (package containerd)",
+    ),
+    _check(name="ctr", part=ENGINE, look=program("ctr"), remedy="install ctr (package containerd)"),
+    _check(name="runc", part=ENGINE, look=program("runc"), remedy="install runc (package runc)"),
     _check(
         name="shim",
+        part=ENGINE,
         look=program("containerd-shim-runc-v2"),
         remedy="install containerd-shim-runc-v2 (package containerd)",
     ),
     _check(
         name="cni plugins",
+        part=AGENT,
         look=plugins,
         remedy="install package containernetworking-plugins, or say where they are: ESB_CNI_BIN_DIR",
     ),
-    _check(name="dnsmasq", look=program("dnsmasq"), remedy="install dnsmasq (package dnsmasq-base)"),
+    _check(
+        name="dnsmasq",
+        part=DNS,
+        look=program("dnsmasq"),
+        remedy="install dnsmasq (package dnsmasq-base)",
+    ),
     _check(name="ip", look=program("ip"), remedy="install ip (package iproute2)"),
     _check(name="firewall", look=firewall, remedy="install nft (package nftables)"),
     _check(
@@ -98,6 +111,11 @@ CONTAINERD = (
         remedy="mount cgroups and switch the controllers on; on Debian: kernel option cgroup_enable=memory",
     ),
     _check(name="forwarding", look=forwarding, remedy="sysctl net.ipv4.ip_forward=1"),
-    _check(name="overlayfs", look=overlay, remedy="modprobe overlay, or set CONTAINERD_SNAPSHOTTER"),
+    _check(
+        name="overlayfs",
+        part=ENGINE,
+        look=overlay,
+        remedy="modprobe overlay, or set CONTAINERD_SNAPSHOTTER",
+    ),
     _check(name="subnet", look=subnet, remedy="set ESB_CNI_SUBNET to a private network that is free here"),
 )

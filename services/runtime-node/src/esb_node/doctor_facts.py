@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network
 
 from attrs import field, frozen
 
@@ -43,7 +42,7 @@ class Facts:
     forwarding: bool = False
     filesystems: frozenset[str] = frozenset()
     subnet: str = ""
-    routes: Mapping[str, IPv4Network] = field(factory=dict)  # interface → what lies behind it
+    routes: str = ""  # as `ip -json -4 route show` prints them
     identity: str = ""
     bridge: str = ""
     identity_error: str = ""
@@ -71,10 +70,14 @@ class Verdict:
 
 @frozen(kw_only=True)
 class Check:
-    """One requirement of one mode. `needed` False: the mode works without, with less."""
+    """One requirement of one mode. `needed` False: the mode works without, with less.
+
+    `part` is the one that needs it, of a mode whose parts may run in different places; "": all of them.
+    """
 
     mode: str
     name: str
+    part: str = ""
     needed: bool = True
     look: Callable[[Facts], Verdict]
     remedy: str

@@ -6,56 +6,54 @@ import importlib.util
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from artifact_contract.runtime_identity import IdentityError, resolve_identity
+from attrs import evolve
 
+from esb_node.containerd.commands import find, lines
 from esb_node.doctor_devices import kernel_image, observe_kvm, opens, thin_pools
-from esb_node.doctor_facts import Facts
+from esb_node.doctor_facts import MODES, Facts
 
 PROGRAMS = (
-    *("containerd", "runc", "containerd-shim-runc-v2", "dnsmasq", "ip", "nft", "iptables"),
+    *("containerd", "ctr", "runc", "containerd-shim-runc-v2", "dnsmasq", "ip", "nft", "iptables"),
     *("runsc", "containerd-shim-runsc-v1", "containerd-shim-aws-firecracker", "firecracker", "dmsetup"),
 )
-ASKED = ("containerd", "runc", "dnsmasq", "runsc", "firecracker")
+# Which of them are asked for their version, for which mode.
+ASKED = {
+    "containerd": ("containerd", "runc", "dnsmasq"),
+    "gvisor": ("runsc",),
+    "firecracker": ("firecracker",),
+}
 PARTS = ("esb_agent", "esb_gateway", "esb_provisioner", "moto")
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 10.0
 _VERSION = re.compile(r"v?(\d+\.\d+[\w.+~-]*)")
 
 
-def observe(environment: Mapping[str, str]) -> Facts:
-    """Everything the checks of all modes look at; takes a second where an engine answers."""
+def observe(environment: Mapping[str, str], modes: Collection[str] = MODES) -> Facts:
+    """What the checks of these modes look at; takes a second where an engine is asked."""
     system = platform.uname()
     kernel = [int(number) for number in re.findall(r"\d+", system.release)[:2]]
-    programs = {name: found for name in PROGRAMS if (found := _which(name))}
+    programs = {name: found for name in PROGRAMS if (found := find(name))}
+    asked = {name for mode in modes for name in ASKED.get(mode, ())}
     version, controllers = _cgroups()
     cni = environment.get("ESB_CNI_BIN_DIR") or "/usr/lib/cni"
-    registry = environment.get("CONTAINER_REGISTRY", "")
     wrapper = environment.get("ESB_RUNSC_BINARY", "")
     slug, bridge, nobody = _identity(environment)
-    image, image_error = kernel_image(environment)
-    return Facts(
+    facts = Facts(
         system=system.system,
         kernel=(kernel[0], kernel[1]),
         machine=system.machine,
         python=sys.version_info[:2],
         root=os.geteuid() == 0,
         programs=programs,
-        versions={name: _version(programs[name], "--version") for name in ASKED if name in programs},
+        versions={name: _version(programs[name], "--version") for name in asked & set(programs)},
         modules=frozenset(name for name in PARTS if importlib.util.find_spec(name)),
-        engine=_version("docker", "version", "--format", "{{.Server.Version}}"),
-        compose=_version("docker", "compose", "version", "--short"),
-        buildx=_version("docker", "buildx", "version"),
-        registry=registry,
-        registry_error=_registry_error(registry) if registry else "",
         cni_directory=cni,
         cni_plugins=frozenset(path.name for path in Path(cni).glob("*") if os.access(path, os.X_OK)),
         cgroup_version=version,
@@ -65,31 +63,40 @@ def observe(environment: Mapping[str, str]) -> Facts:
             words[-1] for line in _read(Path("/proc/filesystems")).splitlines() if (words := line.split())
         ),
         subnet=environment.get("ESB_CNI_SUBNET", ""),
-        routes=parse_routes(_read(Path("/proc/net/route"))),
+        routes="".join(lines(["ip", "-json", "-4", "route", "show"])),
         identity=slug,
         bridge=bridge,
         identity_error=nobody,
         runsc_wrapper=wrapper,
         runsc_wrapper_runs=bool(wrapper) and os.access(wrapper, os.X_OK),
+    )
+    facts = _with_engine(facts, environment) if "docker" in modes else facts
+    return _with_devices(facts, environment) if "firecracker" in modes else facts
+
+
+def _with_engine(facts: Facts, environment: Mapping[str, str]) -> Facts:
+    registry = environment.get("CONTAINER_REGISTRY", "")
+    return evolve(
+        facts,
+        engine=_version("docker", "version", "--format", "{{.Server.Version}}"),
+        compose=_version("docker", "compose", "version", "--short"),
+        buildx=_version("docker", "buildx", "version"),
+        registry=registry,
+        registry_error=_registry_error(registry) if registry else "",
+    )
+
+
+def _with_devices(facts: Facts, environment: Mapping[str, str]) -> Facts:
+    image, image_error = kernel_image(environment)
+    return evolve(
+        facts,
         kvm=observe_kvm(),
         vsock_error=opens(Path("/dev/vhost-vsock")),
-        thin_pools=thin_pools(programs.get("dmsetup", "")),
+        thin_pools=thin_pools(facts.programs.get("dmsetup", "")),
         wanted_pool=environment.get("ESB_DEVMAPPER_POOL", ""),
         kernel_image=image,
         kernel_image_error=image_error,
     )
-
-
-def parse_routes(text: str) -> dict[str, IPv4Network]:
-    """Read /proc/net/route; addresses stand there as little-endian hex."""
-    found = {}
-    for place, line in enumerate(text.splitlines()[1:]):
-        words = line.split()
-        if len(words) < 8:
-            continue
-        address, mask = (IPv4Address(int(words[n], 16).to_bytes(4, "little")) for n in (1, 7))
-        found[f"{words[0]} {place}"] = IPv4Network((address, str(mask)), strict=False)
-    return found
 
 
 def parse_controllers(table: str, mounts: str) -> frozenset[str]:
@@ -143,10 +150,6 @@ def _version(program: str, *words: str) -> str:
         return ""
     found = _VERSION.search(done.stdout) if done.returncode == 0 else None
     return found[1] if found else ""
-
-
-def _which(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
 
 
 def _read(path: Path) -> str:

@@ -19,10 +19,9 @@ from click.core import ParameterSource
 from esb_node import lock
 from esb_node.box import UpRequest, plan_box
 from esb_node.box_state import BoxState, read_state
-from esb_node.containerd.host import require_host
+from esb_node.containerd.host import modes_of, require_host
 from esb_node.containerd.plan import (
     DEFAULT_SUBNET,
-    GVISOR,
     NODE_SERVICES,
     RUNTIMES,
     SERVICES,
@@ -205,8 +204,10 @@ def up(
 
 
 def _plan_node(request: UpRequest, node: Mapping[str, Any]) -> Plan:
-    services = node["services"]
-    require_host(services, gvisor=node["runtime"] == GVISOR)
+    from esb_node.doctor_observe import observe  # noqa: PLC0415 - HTTP, which mode process does without
+
+    services, runtime = node["services"], node["runtime"]
+    require_host(services, runtime, observe(os.environ, modes_of(runtime)))
     require_parts(services)
     return plan_node(
         NodeRequest(

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from esb_node.containerd.commands import find
-from esb_node.containerd.host import missing_controllers, missing_programs
+from esb_node.containerd.host import require_host
 from esb_node.containerd.layout import Layout, read_layout
+from esb_node.doctor_observe import observe
+from esb_node.errors import NodeError
 
 # Names and addresses of this run's own: other boxes may be on this host, those of another run too.
 SUBNET = f"10.212.{secrets.randbelow(250)}.0/24"
@@ -21,11 +23,12 @@ TABLE = Layout(Path(), Path(), SLUG, "", f"esb-{SLUG}", IPv4Network(SUBNET)).tab
 
 
 def lacking():
-    if os.geteuid() != 0:
-        return "not root"
-    programs = missing_programs(("containerd", "dns"), False, find)
-    groups = missing_controllers(Path("/sys/fs/cgroup"))
-    return " ".join([*programs, *groups, *([] if find("unshare") else ["unshare"])])
+    facts = observe(os.environ | {"ESB_BRAND_SLUG": SLUG}, ("containerd",))
+    try:
+        require_host(("containerd", "dns"), "runc", facts)
+    except NodeError as error:
+        return str(error)
+    return "" if find("unshare") else "unshare is not installed"
 
 
 def output(*argv):

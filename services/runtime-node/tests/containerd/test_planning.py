@@ -10,7 +10,6 @@ from esb_node.box import UpRequest
 from esb_node.containerd.dns import dns_config
 from esb_node.containerd.engine_config import engine_config
 from esb_node.containerd.firewall import Ports, chains, passing_chain, table_text
-from esb_node.containerd.host import missing_controllers, missing_programs
 from esb_node.containerd.layout import Layout, forget_layout, read_layout, write_layout
 from esb_node.containerd.network import namespaces
 from esb_node.containerd.plan import NODE_SERVICES, SERVICES, NodeRequest, plan_node
@@ -190,23 +189,3 @@ def test_only_the_agents_own_network_namespaces_are_the_boxs(tmp_path, monkeypat
         (tmp_path / name).touch()
     monkeypatch.setattr("esb_node.containerd.network._NETNS", tmp_path)
     assert namespaces(LAYOUT) == [own]
-
-
-def test_what_is_not_installed_is_named_with_its_package():
-    there = {"ip", "runc", "containerd", "iptables"}
-    lacking = missing_programs(("containerd", "dns"), True, lambda name: name if name in there else None)
-    assert lacking == {"ctr": "containerd", "dnsmasq": "dnsmasq-base", "runsc": "runsc"}
-    nothing = missing_programs((), False, lambda name: None)
-    assert nothing == {"ip": "iproute2", "nft": "nftables"}
-
-
-def test_control_groups_of_either_version_will_do(tmp_path):
-    assert missing_controllers(tmp_path) == ["cpu", "devices", "freezer", "memory", "pids"]
-    for name in ("cpu", "devices", "freezer", "memory"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "cgroup.procs").touch()
-    assert missing_controllers(tmp_path) == ["pids"]
-    (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory\n")
-    assert missing_controllers(tmp_path) == ["pids"]
-    (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
-    assert missing_controllers(tmp_path) == []

@@ -43,7 +43,6 @@ SERVICES = (ENGINE, DNS, DATA_PLANE, AGENT, GATEWAY)
 NODE_SERVICES = (ENGINE, DNS)
 DEFAULT_SUBNET = "10.88.0.0/16"
 RUNTIMES = ("runc", "io.containerd.runc.v2", "io.containerd.runsc.v1", "aws.firecracker")
-GVISOR = "io.containerd.runsc.v1"
 _MICRO_VM = "aws.firecracker"
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - the firewall closes it to all but this host and its workers
 _STORES = ("s3", "dynamodb")
