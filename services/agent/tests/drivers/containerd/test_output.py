@@ -87,3 +87,13 @@ def test_a_notebook_says_what_was_kept_last_and_nothing_when_it_is_broken(tmp_pa
         broken = Notebook(tmp_path / "calls")
         assert broken.open() == CallsNote()
         broken.close()
+
+
+async def test_on_a_full_disk_output_is_read_all_the_same(tmp_path, shim, until):
+    (tmp_path / "calls").symlink_to("/dev/full")
+    reader = Reader(tmp_path)
+    os.write(shim, b"START RequestId: r1 Version: $LATEST\n")
+    await until(lambda: reader.calls.request_id == "r1")
+    os.write(shim, b"after it\n")
+    await until(lambda: "after it" in reader.lines)
+    reader.fifos.close()

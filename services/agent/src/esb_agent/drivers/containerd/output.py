@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,10 +58,12 @@ class Notebook:
         return self._last
 
     def keep(self, note: CallsNote) -> None:
-        """Write it down, if it is another one."""
+        """Write it down, if it is another one; on a full disk the next one may be."""
         if self._file >= 0 and note != self._last:
-            os.pwrite(self._file, json.dumps(asdict(note)).encode() + b"\n", 0)
-            self._last = note
+            # As log lines: a function must not hang because nobody reads on.
+            with suppress(OSError):
+                os.pwrite(self._file, json.dumps(asdict(note)).encode() + b"\n", 0)
+                self._last = note
 
     def close(self) -> None:
         """Leave it to the next."""
