@@ -35,7 +35,7 @@ NEEDS = [
     Requirement("registry", REGISTRY),
     *(Requirement("image", name) for name in (LAMBDA_BASE, PYTHON_BASE, NODE_BASE)),
 ]
-SUBNETS = list(IPv4Network("10.212.0.0/16").subnets(new_prefix=24))
+SUBNETS = list(IPv4Network("10.214.0.0/16").subnets(new_prefix=24))
 SECONDS = 300.0
 
 
@@ -189,7 +189,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, images: dict[str, str]) -> It
         )
         site.run("artifactctl", "apply", *artifact, "--out", str(site.config))
         site.compose("--profile", "deploy", "run", "--rm", "--no-deps", "provisioner")
-        until(site.serves, "a function answers", 60)
+        until(site.serves, "a function answers", 120)
         yield site
     finally:
         site.remove()
@@ -210,21 +210,21 @@ def test_workers_outlive_agent_and_gateway(site: Site) -> None:
     assert before
     site.compose("restart", "agent")
     site.kill("gateway")
-    until(lambda: site.restarted("gateway") == 1, "the gateway is started again", 60)
-    until(site.serves, "a function answers again", 60)
+    until(lambda: site.restarted("gateway") == 1, "the gateway is started again", 120)
+    until(site.serves, "a function answers again", 120)
     assert site.tasks() == before
 
     site.kill("agent")
-    until(lambda: site.restarted("agent") == 1, "the agent is started again", 60)
-    until(site.serves, "a function answers again", 60)
+    until(lambda: site.restarted("agent") == 1, "the agent is started again", 120)
+    until(site.serves, "a function answers again", 120)
     assert site.tasks() == before
 
 
 def test_a_node_that_is_killed_takes_its_workers_along_and_comes_back_by_itself(site: Site) -> None:
     before = site.tasks()
     site.kill("runtime-node")
-    until(lambda: site.restarted("runtime-node") == 1, "the node is started again", 60)
-    until(site.serves, "a function answers again", 60)
+    until(lambda: site.restarted("runtime-node") == 1, "the node is started again", 120)
+    until(site.serves, "a function answers again", 120)
     assert site.call("chain_invoke", message="on")["target"]["message"] == "on"
     assert not set(site.tasks()) & set(before)
     assert site.client.get("/health").json()["agent"]["problems"] == []

@@ -1,11 +1,13 @@
 """What a containerd box would be, before anything of it is made."""
 
 import json
+import socket
 import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from esb_node.box import UpRequest
 from esb_node.containerd.dns import dns_config
 from esb_node.containerd.engine_config import engine_config
@@ -14,7 +16,7 @@ from esb_node.containerd.layout import Layout, forget_layout, read_layout, write
 from esb_node.containerd.network import namespaces
 from esb_node.containerd.plan import NODE_SERVICES, SERVICES, NodeRequest, plan_node
 from esb_node.containerd.routes import clashes
-from esb_node.errors import NodeError
+from esb_node.errors import NodeError, PortInUseError
 from esb_node.parts import AGENT, DATA_PLANE, ENGINE, GATEWAY
 
 SUBNET = IPv4Network("10.77.0.0/16")
@@ -41,6 +43,17 @@ def test_the_node_alone_runs_no_service_and_opens_the_ports_it_is_told(tmp_path)
     assert made.job is None
     assert list(made.state.urls) == []
     assert made.ground.ports == Ports(workers=(8333, 18123, 18124), guarded=())
+
+
+def test_a_port_of_a_service_that_runs_elsewhere_may_be_in_use(tmp_path):
+    with socket.socket() as gateway:
+        gateway.bind(("127.0.0.1", 0))
+        gateway.listen()
+        box = UpRequest(tmp_path, gateway_port=gateway.getsockname()[1])
+        request = NodeRequest(box=box, subnet=SUBNET, services=NODE_SERVICES)
+        assert plan_node(request, HOST).ground.ports.workers == (box.gateway_port,)
+        with pytest.raises(PortInUseError):
+            plan_node(evolve(request, services=SERVICES), HOST)
 
 
 def test_a_box_without_a_name_does_not_start(tmp_path):
@@ -97,10 +110,10 @@ def test_without_an_own_data_plane_the_stores_are_those_of_the_environment(tmp_p
 def test_a_long_state_path_moves_the_engines_socket_and_everybody_is_told(tmp_path):
     deep = tmp_path / ("d" * 90)
     made = plan_node(NodeRequest(box=UpRequest(deep), subnet=SUBNET, services=("containerd", "agent")), HOST)
-    socket = made.ground.layout.socket
-    assert len(str(socket)) < 108
-    assert service(made, ENGINE).address == f"unix:{socket}"
-    assert service(made, AGENT).env["ESB_CONTAINERD_ADDRESS"] == str(socket)
+    place = made.ground.layout.socket
+    assert len(str(place)) < 108
+    assert service(made, ENGINE).address == f"unix:{place}"
+    assert service(made, AGENT).env["ESB_CONTAINERD_ADDRESS"] == str(place)
 
 
 def test_the_engine_keeps_to_its_own_directories_and_listens_on_one_socket():

@@ -79,7 +79,7 @@ def plan_node(request: NodeRequest, environ: Mapping[str, str]) -> Plan:
     """
     state = request.box.state.resolve()
     layout = name_box(state, (request.run or state / "run").resolve(), request.subnet, environ)
-    box = begin_box(request.box, environ, str(layout.gateway_address), MODE)
+    box = begin_box(_own_ports(request), environ, str(layout.gateway_address), MODE)
     common = without_host_settings(environ, str(layout.gateway_address), str(layout.subnet))
     common["PATH"] = ":".join(filter(None, [common.get("PATH", ""), _PATH]))
     told = node_environment(request, layout, environ)
@@ -96,6 +96,15 @@ def plan_node(request: NodeRequest, environ: Mapping[str, str]) -> Plan:
     box = evolve(box, urls={name: url for name, url in box.urls.items() if name in request.services})
     return Plan(
         box, services, job, ground=_ground(request, layout, box, told, environ.get("ESB_DEVMAPPER_POOL", ""))
+    )
+
+
+def _own_ports(request: NodeRequest) -> UpRequest:
+    """Without the ports of services that run elsewhere, which may well be in use."""
+    return evolve(
+        request.box,
+        gateway_port=request.box.gateway_port if GATEWAY in request.services else None,
+        data_port=request.box.data_port if DATA_PLANE in request.services else None,
     )
 
 
