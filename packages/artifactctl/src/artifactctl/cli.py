@@ -124,3 +124,6 @@ def main() -> None:
         cli(prog_name="artifactctl")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        # The interpreter looks once more at its end, through everything; all of it goes then anyway.
+        gc.freeze()
