@@ -170,8 +170,7 @@ class DriverWay:
             return (time.perf_counter() - began) * 1000, worker.identity.worker_id
 
         done = await asyncio.gather(*(one() for _ in range(number)))
-        for _, worker_id in done:
-            await self.driver.destroy(worker_id)
+        await asyncio.gather(*(self.driver.destroy(worker_id) for _, worker_id in done))
         return [taken for taken, _ in done]
 
     async def again(self, times: int) -> dict[str, list[float]]:
@@ -269,7 +268,8 @@ def containerd_driver(
             runtime=runtime,
             subnet=IPv4Network(f"10.{100 + secrets.randbelow(100)}.{secrets.randbelow(256)}.0/24"),
             netns_pool=options.pool,
-            init_seconds=60,
+            # So many at once wait for each other.
+            init_seconds=120,
         )
     )
     return driver, identity.bridge
@@ -334,6 +334,8 @@ def main() -> int:
         print(f"not measured: {reason}")
         return 0
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    # Ended in the middle, it clears up as when it is interrupted.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     before = os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory(prefix="esb-bench-") as name,
