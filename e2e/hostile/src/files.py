@@ -101,10 +101,14 @@ def _make_and_open(path, mode, device):
     os.close(os.open(path, os.O_RDONLY))
 
 
-def devices():
-    """The host's disk and memory as files of one's own; what there is in /dev."""
+def devices(disk):
+    """The host's disk, memory and log as files of one's own; what there is in /dev."""
     made = {
         kind: tried(_make_and_open, f"{TEMPORARY}/{kind}", mode | 0o666, os.makedev(*numbers))
-        for kind, mode, numbers in (("disk", stat.S_IFBLK, (8, 0)), ("memory", stat.S_IFCHR, (1, 1)))
+        for kind, mode, numbers in (
+            ("disk", stat.S_IFBLK, disk),
+            ("memory", stat.S_IFCHR, (1, 1)),
+            ("log", stat.S_IFCHR, (1, 11)),
+        )
     }
     return {"made": made, "names": sorted(path.name for path in Path("/dev").iterdir())}
