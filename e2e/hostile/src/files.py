@@ -96,19 +96,20 @@ def _text(path):
         return ""
 
 
-def _make_and_open(path, mode, device):
-    os.mknod(path, mode, device)
+def _open(path):
     os.close(os.open(path, os.O_RDONLY))
 
 
 def devices(disk):
     """The host's disk, memory and log as files of one's own; what there is in /dev."""
-    made = {
-        kind: tried(_make_and_open, f"{TEMPORARY}/{kind}", mode | 0o666, os.makedev(*numbers))
-        for kind, mode, numbers in (
-            ("disk", stat.S_IFBLK, disk),
-            ("memory", stat.S_IFCHR, (1, 1)),
-            ("log", stat.S_IFCHR, (1, 11)),
-        )
-    }
-    return {"made": made, "names": sorted(path.name for path in Path("/dev").iterdir())}
+    wanted = (
+        ("disk", stat.S_IFBLK, disk),
+        ("memory", stat.S_IFCHR, (1, 1)),
+        ("log", stat.S_IFCHR, (1, 11)),
+    )
+    made, opened = {}, {}
+    for kind, mode, numbers in wanted:
+        path = f"{TEMPORARY}/{kind}"
+        made[kind] = tried(os.mknod, path, mode | 0o666, os.makedev(*numbers))
+        opened[kind] = tried(_open, path)
+    return {"made": made, "opened": opened, "names": sorted(path.name for path in Path("/dev").iterdir())}
