@@ -2,7 +2,7 @@
 
 No tracked file names a package registry's host (mirrors differ from site to site), uv.lock stays untracked
 (it names one), every member carries its papers, all members have one version, and every test that the table
-of AWS's behaviours names exists.
+of AWS's behaviours names exists, as does every test of hostile functions that the page on security names.
 """
 
 from __future__ import annotations
@@ -28,13 +28,21 @@ REGISTRY_HOSTS = [
 ]
 GATEWAY_TESTS = Path("services/gateway/tests")
 BEHAVIOURS = Path("docs/aws-behaviour.md")
+SECURITY, HOSTILE = Path("docs/security.md"), Path("e2e/test_hostile_functions.py")
 PAPERS = ["README.md", "CHANGELOG.md", "pyproject.toml"]
 
 
 def main() -> int:
     """Print each broken rule; return non-zero when there is one."""
     tracked = [Path(line) for line in git("ls-files").splitlines()]
-    problems = [*registry_hosts(tracked), *untracked_lock(tracked), *papers(), *versions(), *named_tests()]
+    problems = [
+        *registry_hosts(tracked),
+        *untracked_lock(tracked),
+        *papers(),
+        *versions(),
+        *named_tests(),
+        *attacks(),
+    ]
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
@@ -97,6 +105,13 @@ def named_tests() -> list[str]:
         if not file.exists() or not re.search(rf"^ *(async )?def {name}\(", file.read_text(), re.MULTILINE):
             missing.append(f"{BEHAVIOURS}: no test {path}::{name}")
     return missing
+
+
+def attacks() -> list[str]:
+    """Return a line for each test of hostile functions that only its page knows, or only its file."""
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / SECURITY).read_text()))
+    written = set(re.findall(r"^def (test_\w+)\(", (ROOT / HOSTILE).read_text(), re.MULTILINE))
+    return [f"{SECURITY} and {HOSTILE} differ: {name}" for name in sorted(named ^ written)]
 
 
 def git(*arguments: str) -> str:
