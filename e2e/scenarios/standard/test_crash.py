@@ -34,10 +34,16 @@ def test_crashes_do_not_reach_other_calls(client: Client) -> None:
 
 
 def test_a_call_that_takes_too_long_ends_with_its_worker(client: Client, lambdas: Any) -> None:
-    first = client.post("/api/slow", {"seconds": 0})
-    assert json.loads(first.body)["marks"] >= 1
+    def marks() -> Any:
+        # On a host that is busy with other boxes the start alone may take a new worker its two seconds.
+        answer = until(
+            lambda: (said := client.post("/api/slow", {})).status == 200 and said, "an answer in time"
+        )
+        return answer.json()["marks"]
+
+    assert marks() >= 1
     assert client.post("/api/slow", {"seconds": 20}).status == 504
-    assert client.post("/api/slow", {}).json()["marks"] == 1
+    assert marks() == 1
     answer = lambdas.invoke(FunctionName="slow", Payload=json.dumps({"seconds": 20}))
     said = json.load(answer["Payload"])
     assert answer["FunctionError"] == "Unhandled"
