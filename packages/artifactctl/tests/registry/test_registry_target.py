@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from artifactctl.errors import DiskError, WorldError
+from artifactctl.images.buildx import Buildx
 from artifactctl.images.context import Context
+from artifactctl.images.docker_cli import DockerCli
 from artifactctl.images.dockerfile import parse_dockerfile
 from artifactctl.images.ignore import IgnoreRules
 from artifactctl.images.interpret import Surroundings, interpret
 from artifactctl.images.recipe import Platform, Recipe
 from artifactctl.images.registry_bases import registry_bases
+from artifactctl.images.registry_site import RegistryDestination
 from artifactctl.images.registry_target import RegistryTarget
 from artifactctl.registry.errors import RegistryError
 
@@ -75,7 +78,16 @@ def test_nothing_changed_takes_one_request(registry, client, clients, build) -> 
     registry.log.clear()
     assert RegistryTarget(clients()).find(f"{registry.name}/app:1") == made
     assert registry.log == ["GET /v2/app/manifests/1"]
-    assert RegistryTarget(client, trust=False).find(f"{registry.name}/app:1") is None
+
+
+def test_a_run_that_makes_everything_again_finds_nothing(registry, client, build) -> None:
+    registry.add_image("base", "1")
+    target = RegistryTarget(client)
+    target.put(f"{registry.name}/app:1", build(client, f"{registry.name}/base:1"))
+    registry.log.clear()
+    again = RegistryDestination(target, Buildx(DockerCli({})), {}, trust=False)
+    assert again.find(f"{registry.name}/app:1") is None
+    assert registry.log == []
 
 
 def test_what_isnt_there_isnt_found(registry, client) -> None:

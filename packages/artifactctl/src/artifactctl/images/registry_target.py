@@ -47,23 +47,22 @@ def _ignore(_ref: str, _step: str) -> None:
     """Nobody is there to be told."""
 
 
-def open_registry(config: RegistryConfig, *, trust: bool = True, notify: Notify = _ignore) -> RegistryTarget:
-    """A registry to push to; nothing is asked of it yet. Without `trust` every image is made again.
+def open_registry(config: RegistryConfig, *, notify: Notify = _ignore) -> RegistryTarget:
+    """A registry to push to; nothing is asked of it yet.
 
     `notify` hears, from any thread, a reference and "pushing" once its first upload begins.
 
     Raises:
         RequestError: the name of a registry isn't one.
     """
-    return RegistryTarget(open_client(config), trust=trust, notify=notify)
+    return RegistryTarget(open_client(config), notify=notify)
 
 
 class RegistryTarget:
     """A `Target`: the registry during one run."""
 
-    def __init__(self, client: RegistryClient, *, trust: bool = True, notify: Notify = _ignore) -> None:
+    def __init__(self, client: RegistryClient, *, notify: Notify = _ignore) -> None:
         self.client = client
-        self._trust = trust
         self._notify = notify
         self._pusher = Pusher(client)
         # most of an upload is waiting for the registry's disk: one image needs several at a time
@@ -105,8 +104,6 @@ class RegistryTarget:
 
     def find(self, ref: str) -> StoredImage | None:
         """The image with this reference; a registry has no manifest without what it refers to."""
-        if not self._trust:
-            return None
         where = self._locate(ref)
         document = self.client.manifests.get(where, also_push=True)
         return self._stored(where, document) if document else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from artifactctl.errors import RequestError
 from artifactctl.registry.backoff import Sleep
@@ -29,16 +28,6 @@ class RegistryClient:
         self._host = _registry(config.host_registry) or self._container
         self.blobs = Blobs(self._session, config.chunk_size)
         self.manifests = Manifests(self._session)
-
-    def __enter__(self) -> RegistryClient:
-        """The client itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""
