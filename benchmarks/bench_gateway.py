@@ -348,7 +348,9 @@ def main() -> None:
     if options.json:
         print(json.dumps([[*key, rounds] for key, rounds in results.items()]))
         return
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    # Builds of the same version differ by a fifth.
+    interpreter = f"Python {platform.python_version()} at {Path(sys.executable).resolve()}"
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {interpreter}")
     print(f"access log {options.access_log}, stub and load on {options.loop}, {options.rounds} rounds")
     report(results)
 

@@ -57,7 +57,6 @@ class Request:
         "_body",
         "ends",
         "fields",
-        "headers",
         "http_version",
         "method",
         "query",
@@ -81,12 +80,16 @@ class Request:
         self.raw_path = raw_path
         self.query = query
         self.sent = sent
-        self.headers = [(name.lower(), value) for name, value in sent]
-        self.fields = dict(self.headers)
+        self.fields = {name.lower(): value for name, value in sent}
         self.source = source
         self.ends = ends
         self.http_version = http_version
         self._body: bytes | None = None
+
+    @property
+    def headers(self) -> list[Header]:
+        """The headers with their names in lower case."""
+        return [(name.lower(), value) for name, value in self.sent]
 
     @property
     def path(self) -> str:

@@ -28,7 +28,7 @@ from esb_gateway.http_wire import encode_response
 from esb_gateway.slow_clients import CLIENT_TIMEOUT, HEAD_LIMIT, PatientProtocol
 
 _log = logging.getLogger(__name__)
-_SLASH = 47
+_SLASH, _HASH = b"/#"  # as numbers: to look for one is many times as quick as for a piece of bytes
 
 
 class TunnelError(Exception):
@@ -167,7 +167,7 @@ class GatewayProtocol(PatientProtocol):
             ends=self._ends,
             http_version=version,
         )
-        if self._received > HEAD_LIMIT or len(request.fields) != len(request.headers):
+        if self._received > HEAD_LIMIT or len(request.fields) != len(self._sent):
             self.check_head(request.headers)
         exchange.request = request
         exchange.keep_alive = version != "1.0" and parser.should_keep_alive()
@@ -307,7 +307,7 @@ def _target(url: bytes) -> tuple[str, bytes]:
     Raises:
         UnicodeDecodeError, httptools.HttpParserInvalidURLError: it is none.
     """
-    if url[0] == _SLASH and b"#" not in url:
+    if url[0] == _SLASH and _HASH not in url:
         path, _, query = url.partition(b"?")
         return path.decode("ascii"), query
     parsed = httptools.parse_url(url)

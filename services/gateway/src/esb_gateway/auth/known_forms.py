@@ -100,7 +100,7 @@ class KnownForms:
         date = fields.get(b"x-amz-date", b"")
         if form is None or request.query or len(mark) != _MARK_LENGTH or b"x-amz-security-token" in fields:
             return False
-        if len(fields) != len(request.headers):  # one of them is there twice
+        if len(fields) != len(request.sent):  # one of them is there twice
             return False
         made = _epoch(date) if date.startswith(form.day) else None
         if made is None or not -SKEW_SECONDS <= made - now <= SKEW_SECONDS:
@@ -135,9 +135,11 @@ def _canonical(request: Request, form: _Form, body_hash: bytes) -> bytes | None:
     for name in fields:
         if name.startswith(b"x-amz-") and name not in signed:
             return None
-    if not PLAIN_PATH.fullmatch(request.raw_path):
+    path = request.raw_path
+    target = _target(path) if len(path) < _LONGEST else None
+    if target is None:
         return None
-    values = [request.method.encode("latin-1"), request.raw_path.encode("latin-1")]
+    values = [request.method.encode("latin-1"), target]
     for name in form.names:
         value = fields.get(name)
         if value is None:
@@ -145,6 +147,12 @@ def _canonical(request: Request, form: _Form, body_hash: bytes) -> bytes | None:
         values.append(b" ".join(value.split()))
     values.append(body_hash)
     return form.canonical % tuple(values)
+
+
+@lru_cache(maxsize=256)
+def _target(path: str) -> bytes | None:
+    """The path as it is signed; None where it takes more than this to make it."""
+    return path.encode("latin-1") if PLAIN_PATH.fullmatch(path) else None
 
 
 @lru_cache(maxsize=1024)

@@ -20,6 +20,12 @@ from esb_gateway.workers.invoker import Call, Target
 
 MAX_EVENT_BYTES = 1024 * 1024
 SYNC, EVENT, DRY_RUN = b"RequestResponse", b"Event", b"DryRun"
+_LIMITS = {
+    SYNC: (MAX_BODY_BYTES, "InvokeFunction operation"),
+    EVENT: (MAX_EVENT_BYTES, "Event invocation type"),
+    DRY_RUN: (MAX_BODY_BYTES, "InvokeFunction operation"),
+}
+_LOG_TYPES = frozenset({b"None", b"Tail"})
 
 
 class Invoke:
@@ -33,7 +39,7 @@ class Invoke:
         """Do what the invocation type says."""
         target = target_of(self._front.served.current, named)
         kind = invocation_type(request, (SYNC, EVENT, DRY_RUN))
-        call = await read_call(request, kind)
+        call = ready_call(request, kind) or await read_call(request, kind)
         if kind == EVENT:
             now = self._front.clock.now()
             await self._events.accept(QueuedEvent(target.name, call, now, named.qualifier))
@@ -71,6 +77,14 @@ def invocation_type(request: ApiRequest, known: tuple[bytes, ...]) -> bytes:
     return kind
 
 
+def ready_call(request: ApiRequest, kind: bytes) -> Call | None:
+    """Return what `read_call` does, if the payload is here and not too long."""
+    body = request.http.whole()
+    if body is None or len(body) > _LIMITS[kind][0]:
+        return None
+    return _call(request, body, tail=_wants_tail(request, kind))
+
+
 async def read_call(request: ApiRequest, kind: bytes) -> Call:
     """Return the call that a request asks for; no payload is an empty object, as on AWS.
 
@@ -79,17 +93,21 @@ async def read_call(request: ApiRequest, kind: bytes) -> Call:
         InvalidContentError: the payload is not JSON.
         InvalidParameterError: an unknown log type.
     """
-    log_type = request.http.fields.get(b"x-amz-log-type", b"None")
-    if log_type not in {b"None", b"Tail"}:
-        raise InvalidParameterError(f"Value '{_shown(log_type)}' at 'logType' is none of None, Tail.")
-    if kind == EVENT:
-        body = await request.body(MAX_EVENT_BYTES, "Event invocation type")
-    else:
-        body = await request.body(MAX_BODY_BYTES, "InvokeFunction operation")
+    tail = _wants_tail(request, kind)
+    return _call(request, await request.body(*_LIMITS[kind]), tail=tail)
+
+
+def _call(request: ApiRequest, body: bytes, *, tail: bool) -> Call:
     if body:
         check_json(body)
-    tail = log_type == b"Tail" and kind == SYNC
     return Call(request.request_id, request.trace, request.client_context, body or b"{}", tail)
+
+
+def _wants_tail(request: ApiRequest, kind: bytes) -> bool:
+    log_type = request.http.fields.get(b"x-amz-log-type", b"None")
+    if log_type not in _LOG_TYPES:
+        raise InvalidParameterError(f"Value '{_shown(log_type)}' at 'logType' is none of None, Tail.")
+    return log_type == b"Tail" and kind == SYNC
 
 
 def _shown(value: bytes) -> str:

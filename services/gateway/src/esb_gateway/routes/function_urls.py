@@ -90,7 +90,7 @@ _ERRORS: dict[type[CallError], _UrlError] = {
 
 def is_function_url(request: Request) -> bool:
     """Whether a request is for a function URL: by its Host header or its path, as it was sent."""
-    return request.raw_path.startswith(PREFIX) or _HOST_MARK in request.fields.get(b"host", b"")
+    return request.raw_path.startswith(PREFIX) or request.fields.get(b"host", b"").find(_HOST_MARK) >= 0
 
 
 @define(eq=False)

@@ -34,7 +34,7 @@ _GRACE_SECONDS = (
 _WAY_SECONDS = 0.5
 # An agent that is told to stop ends its workers one after the other: before each further try, let the others'
 # ends be seen.
-_RETRY_PAUSES = (0.1, 0.4)
+_PAUSES = (0.0, 0.1, 0.4)
 _TIMEOUT = "timeout"
 
 
@@ -127,47 +127,43 @@ class Invoker:
         return answer
 
     async def _run(self, target: Target, call: Call, qualifier: str | None, patience: float | None) -> Answer:
+        """Try one worker after the other; each is given back in any case."""
         pool = target.pool
-        try:
-            worker = pool.take() or await pool.acquire(patience=patience)
-            answer = await self._attempt(target, worker, call, qualifier)
-            for pause in _RETRY_PAUSES:
-                if answer is not None:
-                    break
+        for pause in _PAUSES:
+            if pause:
                 await asyncio.sleep(pause)
                 pool.bury_hung_up()
-                worker = await pool.acquire(patience=patience)
-                answer = await self._attempt(target, worker, call, qualifier)
-        except InitFailedError as error:
-            return Answer(error.payload, "Unhandled")
-        if answer is None:
-            raise InfrastructureError("three workers in a row could not be reached")
-        return answer
+            try:
+                worker = pool.take() or await pool.acquire(patience=patience)
+            except InitFailedError as error:
+                return Answer(error.payload, "Unhandled")
+            head = _request_head(target, call, qualifier, self._now())
+            try:
+                got = await worker.channel.call(head, call.body, target.timeout + _GRACE_SECONDS)
+            except WorkerError as error:
+                answer = self._without_answer(target, worker, call, error)
+            except BaseException:
+                pool.retire(worker, "the call was cancelled")  # its answer would belong to nobody
+                raise
+            else:
+                answer = self._settle(pool, worker, got)
+            if answer is not None:
+                return answer
+        raise InfrastructureError("three workers in a row could not be reached")
 
-    async def _attempt(
-        self, target: Target, worker: Worker, call: Call, qualifier: str | None
+    def _without_answer(
+        self, target: Target, worker: Worker, call: Call, error: WorkerError
     ) -> Answer | None:
-        """One try on one worker, which is given back in any case. None: it was never reached."""
-        pool = target.pool
-        head = _request_head(target, call, qualifier, self._now())
-        try:
-            got = await worker.channel.call(head, call.body, target.timeout + _GRACE_SECONDS)
-        except WorkerUnreachedError as error:
-            pool.retire(worker, f"not reached: {error}")
+        """What a try comes to whose worker gave no answer. None: it was never reached."""
+        if isinstance(error, WorkerUnreachedError):
+            target.pool.retire(worker, f"not reached: {error}")
             return None
-        except WorkerTimeoutError as error:
-            pool.retire(worker, str(error))
+        target.pool.retire(worker, str(error))
+        if isinstance(error, WorkerTimeoutError):
             return self._timed_out(target, call)
-        except AnswerTooLargeError as error:
-            pool.retire(worker, str(error))
+        if isinstance(error, AnswerTooLargeError):
             return _too_large()
-        except WorkerError as error:
-            pool.retire(worker, str(error))
-            raise InfrastructureError(str(error)) from error
-        except BaseException:
-            pool.retire(worker, "the call was cancelled")  # its answer would belong to nobody
-            raise
-        return self._settle(pool, worker, got)
+        raise InfrastructureError(str(error)) from error
 
     def _settle(self, pool: Pool, worker: Worker, got: WorkerAnswer) -> Answer | None:
         if got.status == _BUSY:

@@ -94,7 +94,9 @@ class Pool:
     @property
     def size(self) -> int:
         """All workers, those that start included."""
-        return len(self._idle) + len(self._paused) + len(self._busy) + self.starting
+        # Written out: it is asked for after every call.
+        starting = len(self._starting) + len(self._resuming)
+        return len(self._idle) + len(self._paused) + len(self._busy) + starting
 
     @property
     def trouble(self) -> str | None:
