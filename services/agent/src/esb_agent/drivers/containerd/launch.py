@@ -6,6 +6,7 @@ network        ┘
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ from esb_agent.model import FunctionSpec
 ADDRESS, NETNS, RUNTIME = "io.esb.address", "io.esb.netns", "io.esb.runtime"
 # With it a snapshot is kept though no record leads to it yet; the driver removes it itself.
 KEPT = "containerd.io/gc.root"
+# A CPU's share of starts. More at once take as long all together, and all of them would be ready last.
+AT_ONCE = 2
 # How runtimes word that an image's entrypoint is none.
 NO_PROGRAM = (
     "executable file not found",
@@ -66,6 +69,7 @@ class Launcher:
         self._network = network
         self._runtimes = runtimes
         self._config = config
+        self._slots = asyncio.Semaphore(AT_ONCE * (os.cpu_count() or 1))
 
     async def launch(
         self, worker: ContainerdWorker, spec: FunctionSpec, marks: Mapping[str, str], host: Host
@@ -73,7 +77,8 @@ class Launcher:
         """Return when a call can be sent. Raises what `Driver.create` raises."""
         facts = await self._images(worker.snapshotter).ensure(spec.image)
         worker.made = True
-        await worker.finish(self._make(worker, spec, marks, facts, host))
+        async with self._slots:
+            await worker.finish(self._make(worker, spec, marks, facts, host))
         await worker.wait_ready(self._config.init_seconds)
 
     async def _make(
