@@ -414,12 +414,15 @@ def test_what_a_deferred_profiles_host_lacks(tmp_path: Path, prints: str, expect
         ("e2e-containerd", "test"),
     ],
 )
-def test_ctrl_c_leaves_nothing(tmp_path: Path, name: str, when: str) -> None:
+def test_ctrl_c_leaves_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, when: str
+) -> None:
     """The whole command, a real box, and the signal in the middle of a phase."""
     profiles = load(ROOT / "e2e/environments/test_matrix.yaml", ROOT, tuple(DRIVERS), tuple(PROBES))
     if reasons := [*profiles[name].deferred, *missing(profiles[name].requires)]:
         pytest.skip("; ".join(reasons))
-    temporary, place = tmp_path / "tmp", tmp_path / "place"
+    # Short: sockets of a box lie below it, whose paths have at most 104 letters.
+    temporary, place = tmp_path_factory.getbasetemp() / f"{name[4]}{when[0]}", tmp_path / "place"
     temporary.mkdir()
     words = [sys.executable, ROOT / "e2e/run_tests.py", "--profile", name, "--place", place]
     options: Any = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
