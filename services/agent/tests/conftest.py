@@ -19,6 +19,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import structlog
 from esb_agent.drivers.process.driver import ProcessConfig, ProcessDriver
 from esb_agent.model import FunctionSpec, Identity
 
@@ -116,6 +117,13 @@ def make_tar(files: dict) -> bytes:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were():
+    """An agent's setting of the logs, to a stream that goes with its test, does not outlive the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

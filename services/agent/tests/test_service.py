@@ -6,7 +6,6 @@ import json
 
 import grpc
 import pytest
-import structlog
 from esb_agent import errors
 from esb_agent.address import UnixAddress
 from esb_agent.fleet import Fleet
@@ -122,8 +121,7 @@ async def test_refusals_say_why(stub):
 def service_logs():
     stream = io.StringIO()
     configure_logs(stream)
-    yield stream
-    structlog.reset_defaults()
+    return stream
 
 
 async def test_a_bug_is_internal_logged_once_and_tells_no_secret(stub, driver, service_logs):
