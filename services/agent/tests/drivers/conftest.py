@@ -156,7 +156,8 @@ class ContainerdBox:
         return self.containerd.ctr(*words, check=check, namespace=self.identity.namespace)
 
     def kill(self, container):
-        self.ctr("task", "kill", "--all", "--signal", "SIGKILL", container)
+        """Whether it ended just before does not matter."""
+        self.ctr("task", "kill", "--all", "--signal", "SIGKILL", container, check=False)
 
     def end_process(self, worker):
         """Kill it without containerd."""

@@ -308,12 +308,13 @@ async def test_an_image_that_was_removed_from_containerd_is_pulled_again(box):
         await box.worker("127.0.0.1:5010/no-such-image:1")
 
 
-async def test_a_function_may_have_another_sandbox_than_the_box(box):
+async def test_a_function_may_have_another_sandbox_than_the_box(box, until):
     if not (shutil.which("runsc") or shutil.which(GVISOR_SHIM)):
         pytest.skip("not installed: runsc")
-    plain, walled = await asyncio.gather(box.worker(), box.worker(sandbox="gvisor"))
+    plain, walled = await asyncio.gather(box.worker(), box.worker(sandbox="gvisor", memory_mb=354))
     host, guest = [(await box.tell(one, do="look")).json()["kernel"] for one in (plain, walled)]
     assert host != guest
+    await until(lambda: box.cpus(walled) == pytest.approx(354 / 1769, abs=0.001))
     await box.reaches(walled, WorkerState.READY)
     assert (await box.driver.pause(walled.identity.worker_id)).state is WorkerState.PAUSED
     assert (await box.driver.resume(walled.identity.worker_id)).state is WorkerState.READY

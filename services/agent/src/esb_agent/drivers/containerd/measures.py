@@ -36,12 +36,6 @@ def measure(group: str, pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) ->
     return _version_2(lambda name: _text(path / name))
 
 
-def swap_is_counted(proc: Path = PROC, cgroups: Path = CGROUPS) -> bool:
-    """Whether swap can be limited: version 1 does it only where the kernel was told to, at its start."""
-    memory = cgroups / "memory"
-    return (memory / "memory.memsw.limit_in_bytes" if memory.is_dir() else proc / "swaps").exists()
-
-
 def parse_membership(text: str) -> dict[str, str]:
     """Controller to path, of /proc/PID/cgroup; version 2 has the controller ""."""
     groups = {}

@@ -7,7 +7,6 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Awaitable
-from contextlib import suppress
 from pathlib import Path
 
 from esb_agent.drivers.containerd.client import Containerd, TaskStatus
@@ -34,12 +33,14 @@ async def end_task(client: Containerd, container: str) -> None:
             return
         raise
     if task.status in RUNNING:
-        await _over(client.kill_task(container, signal.SIGKILL))
+        trouble = await _tried(client.kill_task(container, signal.SIGKILL))
         if task.status in (TaskStatus.PAUSED, TaskStatus.PAUSING):
             # A frozen process dies when it is let go. runc may have done that, and refuses to do it again.
-            with suppress(ContainerdError):
-                await client.resume_task(container)
-        await absent(client.wait_task(container, END_SECONDS))
+            await _tried(client.resume_task(container))
+        try:
+            await absent(client.wait_task(container, END_SECONDS))
+        except ContainerdError as error:
+            raise trouble or error from error
     await absent(client.delete_task(container))
 
 
@@ -52,13 +53,13 @@ async def absent(step: Awaitable[object]) -> None:
             raise
 
 
-async def _over(step: Awaitable[object]) -> None:
-    """Take what has ended meanwhile for done; whether it has is seen by waiting for it."""
+async def _tried(step: Awaitable[object]) -> ContainerdError | None:
+    """What a runtime says of processes that end meanwhile differs; whether they have is seen by waiting."""
     try:
         await step
     except ContainerdError as error:
-        if not (error.not_found or error.precondition or "already finished" in str(error)):
-            raise
+        return error
+    return None
 
 
 def remove_directory(directory: Path) -> None:
