@@ -36,6 +36,8 @@ ENVIRON = {
 }
 MAX_PROCESSES = 1024
 SMALL_MB = 128
+# Kernels let some charges through at the limit, a page at a time.
+OVER_MB = 1
 # How long a neighbour's call may take while somebody else uses all he can get. Two cores are few.
 PATIENCE = 5.0
 WORKER_PORT = 8080
@@ -206,7 +208,7 @@ def test_a_memory_hog_is_ended_and_its_function_goes_on(box: Box, function: str)
         answer = box.call(function, attack="memory_hog")
     print(f"at most {peaks.memory_mb:.0f} MB; {answer}")
     assert answer.error
-    assert 0 < peaks.memory_mb <= SMALL_MB
+    assert 0 < peaks.memory_mb <= SMALL_MB + OVER_MB
     box.until_serves(function)
 
 
@@ -224,7 +226,7 @@ def test_what_is_in_tmp_counts_as_memory(box: Box, function: str) -> None:
     with host.repeated(peaks.look, 0.01):
         answer = box.call(function, attack="fill", directory="/tmp", most_mb=500)
     assert answer.error
-    assert peaks.memory_mb <= SMALL_MB
+    assert peaks.memory_mb <= SMALL_MB + OVER_MB
     box.until_serves(function)
     assert box.attack(function, "fill", directory="/tmp", most_mb=1) == {"mb": 1, "ended": "done"}
 
