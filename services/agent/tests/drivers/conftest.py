@@ -201,6 +201,15 @@ class ContainerdBox:
         quota, period = (Path("/sys/fs/cgroup") / name / "cpu.max").read_text().split()
         return int(quota) / int(period)
 
+    def cpu_set(self, worker):
+        """On which it may run."""
+        name = f"{self.identity.namespace}/{self.container(worker)}"
+        (processes,) = [
+            *Path("/sys/fs/cgroup").glob(f"cpu/{name}/cgroup.procs"),
+            *Path("/sys/fs/cgroup").glob(f"{name}/cgroup.procs"),
+        ]
+        return set.union(*(os.sched_getaffinity(int(pid)) for pid in processes.read_text().split()))
+
     def left(self):
         """All that there is of workers."""
         snapshots = [line.split() for line in self.ctr("snapshots", "ls").stdout.splitlines()[1:]]

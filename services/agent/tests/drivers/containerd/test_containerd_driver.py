@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -312,9 +313,13 @@ async def test_a_function_may_have_another_sandbox_than_the_box(box, until):
     if not (shutil.which("runsc") or shutil.which(GVISOR_SHIM)):
         pytest.skip("not installed: runsc")
     plain, walled = await asyncio.gather(box.worker(), box.worker(sandbox="gvisor", memory_mb=354))
+    assert len(box.cpu_set(plain)) == os.cpu_count()
+    if "--platform=ptrace" in (box.settings["state_dir"] / "runsc").read_text():
+        assert len(box.cpu_set(walled)) == 1
     host, guest = [(await box.tell(one, do="look")).json()["kernel"] for one in (plain, walled)]
     assert host != guest
     await until(lambda: box.cpus(walled) == pytest.approx(354 / 1769, abs=0.001))
+    assert box.cpu_set(walled) == box.cpu_set(plain)
     await box.reaches(walled, WorkerState.READY)
     assert (await box.driver.pause(walled.identity.worker_id)).state is WorkerState.PAUSED
     assert (await box.driver.resume(walled.identity.worker_id)).state is WorkerState.READY

@@ -19,7 +19,7 @@ from esb_agent.drivers.containerd.image_settings import ImageSettings
 from esb_agent.drivers.containerd.images import Images
 from esb_agent.drivers.containerd.launch import RUNTIME, Host, Launcher, worker_group
 from esb_agent.drivers.containerd.leftovers import Survivor, find_survivors, remove_leftovers
-from esb_agent.drivers.containerd.limits import limit_cpu, swap_is_counted
+from esb_agent.drivers.containerd.limits import limit_cpu, spread_over_cpus, swap_is_counted
 from esb_agent.drivers.containerd.measures import measure
 from esb_agent.drivers.containerd.network import Network, NetworkConfig
 from esb_agent.drivers.containerd.oci_spec import cpu_limit
@@ -195,10 +195,11 @@ class ContainerdDriver:
             self._background.start(self._limit(worker, cpus))
 
     async def _limit(self, worker: ContainerdWorker, cpus: int) -> None:
-        limit = cpu_limit(cpus)
+        limit, group = cpu_limit(cpus), worker_group(self._config.identity, worker.container)
+        spread_over_cpus(group)
         try:
             # Quicker than the runtime, and some of gVisor's versions refuse to do it.
-            if not limit_cpu(worker_group(self._config.identity, worker.container), limit):
+            if not limit_cpu(group, limit):
                 await self._client.limit_task(worker.container, {"cpu": limit})
         except (ContainerdError, ContainerdUnreachedError) as error:
             if not worker.ended:

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from artifact_contract.runtime_identity import RuntimeIdentity
@@ -17,6 +18,7 @@ from attrs import evolve, frozen
 from esb_agent.drivers import emulator_function
 from esb_agent.drivers.containerd.client import Container, Containerd
 from esb_agent.drivers.containerd.images import Images
+from esb_agent.drivers.containerd.limits import keep_on_one_cpu
 from esb_agent.drivers.containerd.manifests import ImageFacts
 from esb_agent.drivers.containerd.network import Network
 from esb_agent.drivers.containerd.oci_spec import Place, oci_spec
@@ -69,6 +71,7 @@ class Launcher:
         self._network = network
         self._runtimes = runtimes
         self._config = config
+        self._turns = count()
         self._slots = asyncio.Semaphore(AT_ONCE * (os.cpu_count() or 1))
 
     async def launch(
@@ -127,7 +130,7 @@ class Launcher:
         worker.fifos.make()
         worker.fifos.open()
         await self._client.create_container(record, what, self._runtimes.shim(runtime))
-        await self._start(worker, spec, mounts)
+        await self._start(worker, spec, mounts, runtime)
 
     async def _snapshot(self, worker: ContainerdWorker, facts: ImageFacts) -> tuple[object, ...]:
         """The worker's own layer above its image, which is unpacked again when somebody removed it."""
@@ -147,11 +150,16 @@ class Launcher:
             )
         return tuple(found)
 
-    async def _start(self, worker: ContainerdWorker, spec: FunctionSpec, mounts: tuple[object, ...]) -> None:
+    async def _start(
+        self, worker: ContainerdWorker, spec: FunctionSpec, mounts: tuple[object, ...], runtime: str
+    ) -> None:
         try:
             worker.pid = await self._client.create_task(
                 worker.container, mounts, stdout=worker.fifos.stdout, stderr=worker.fifos.stderr
             )
+            # Until its first call is over: then the driver limits its CPU time, and lets it run on any.
+            if worker.cpus and self._runtimes.quicker_on_one_cpu(runtime):
+                keep_on_one_cpu(worker_group(self._config.identity, worker.container), next(self._turns))
             await self._client.start_task(worker.container)
         except ContainerdError as error:
             raise start_error(spec, error) from error
