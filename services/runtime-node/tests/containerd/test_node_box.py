@@ -7,6 +7,7 @@ import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from esb_node.containerd.kernel import EXPEDITED
 from esb_node.containerd.layout import read_layout
 from esb_node.containerd.leftovers import shims
 
@@ -29,6 +30,7 @@ def test_it_comes_up_with_engine_network_dns_and_environment_file_and_goes_witho
     assert told["ESB_CNI_SUBNET"] == node_box.subnet
     assert told["ESB_BRAND_SLUG"] == node_box.slug
     assert Path(told["ESB_CONTAINERD_ADDRESS"]).is_socket()
+    assert EXPEDITED.read_text().strip() != "0"
     node_box.worker()
     assert node_box.down().returncode == 0
     assert not any(node_box.left().values()), node_box.left()

@@ -12,6 +12,7 @@ from esb_node.box import UpRequest
 from esb_node.containerd.dns import dns_config
 from esb_node.containerd.engine_config import engine_config
 from esb_node.containerd.firewall import Ports, chains, passing_chain, table_text
+from esb_node.containerd.kernel import expedite
 from esb_node.containerd.layout import Layout, forget_layout, read_layout, write_layout
 from esb_node.containerd.network import namespaces
 from esb_node.containerd.plan import NODE_SERVICES, SERVICES, NodeRequest, plan_node
@@ -59,6 +60,26 @@ def test_a_port_of_a_service_that_runs_elsewhere_may_be_in_use(tmp_path):
 def test_a_box_without_a_name_does_not_start(tmp_path):
     with pytest.raises(NodeError, match="ESB_BRAND_SLUG"):
         plan(tmp_path, {"PATH": "/bin"})
+
+
+@pytest.mark.parametrize(("said", "expedited"), [("", True), ("1", True), ("0", False)])
+def test_the_kernel_is_hurried_unless_the_box_says_not_to(tmp_path, said, expedited):
+    assert plan(tmp_path, {**HOST, "ESB_RCU_EXPEDITED": said}).ground.expedited is expedited
+    assert plan(tmp_path).ground.expedited is True
+
+
+def test_a_word_that_is_no_answer_names_its_variable(tmp_path):
+    with pytest.raises(NodeError, match="ESB_RCU_EXPEDITED: expected 0 or 1, found 'no'"):
+        plan(tmp_path, {**HOST, "ESB_RCU_EXPEDITED": "no"})
+
+
+def test_a_kernel_that_hurries_already_or_cannot_is_left_as_it_is(tmp_path):
+    file = tmp_path / "rcu_expedited"
+    assert expedite(file) == "No such file or directory"
+    for before, after in (("0\n", "1\n"), ("2\n", "2\n")):
+        file.write_text(before)
+        assert expedite(file) == ""
+        assert file.read_text() == after
 
 
 def test_the_agent_is_told_engine_network_and_name(tmp_path):

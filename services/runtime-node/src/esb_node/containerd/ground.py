@@ -13,6 +13,7 @@ from attrs import define, field
 from esb_node.containerd.dns import dns_config
 from esb_node.containerd.engine_config import engine_config
 from esb_node.containerd.firewall import Ports
+from esb_node.containerd.kernel import expedite
 from esb_node.containerd.layout import Layout, forget_layout, read_layout, write_layout
 from esb_node.containerd.leftovers import end, end_engine, remove_workers, shims, strays
 from esb_node.containerd.network import lay_network, lift_network, mend_network, namespaces, require_own
@@ -29,8 +30,9 @@ _MEND_SECONDS = 10.0
 class ContainerdGround:
     """The host's side of one box; `environment` is what node.env says.
 
-    `fresh`: end what an earlier box left running instead of taking it over. `keep_workers`: at the end leave
-    workers and network as they are, for the next box to take over.
+    `expedited`: have the kernel end grace periods at once. `fresh`: end what an earlier box left running
+    instead of taking it over. `keep_workers`: at the end leave workers and network as they are, for the next
+    box to take over.
     """
 
     layout: Layout
@@ -40,6 +42,7 @@ class ContainerdGround:
     snapshotter: str
     upstream: tuple[str, ...] = ()
     devmapper_pool: str = ""
+    expedited: bool = True
     fresh: bool = False
     keep_workers: bool = False
     clock: Callable[[], float] = time.monotonic
@@ -53,6 +56,10 @@ class ContainerdGround:
         self._take_over(tell)
         write_layout(self.layout)
         self._write_files()
+        if self.expedited and (why := expedite()):
+            tell(
+                f"workers start slower than they could: the kernel's grace periods can't be expedited: {why}"
+            )
         lay_network(self.layout, self.ports)
         self._mended = self.clock()
         tell(f"workers' network {self.layout.subnet} on {self.layout.bridge}, firewall {self.layout.table}")

@@ -20,6 +20,7 @@ from esb_node.containerd.dns import dns_question
 from esb_node.containerd.firewall import Ports
 from esb_node.containerd.ground import ContainerdGround
 from esb_node.containerd.identity import name_box
+from esb_node.containerd.kernel import wants_expedited
 from esb_node.containerd.layout import Layout
 from esb_node.parts import (
     AGENT,
@@ -74,7 +75,7 @@ def plan_node(request: NodeRequest, environ: Mapping[str, str]) -> Plan:
     """Choose names and ports and say how everything is started.
 
     Raises:
-        NodeError: nothing says what the box is called.
+        NodeError: nothing says what the box is called, or a variable has a wrong value.
         PortInUseError: a port that was asked for is taken.
     """
     state = request.box.state.resolve()
@@ -94,9 +95,12 @@ def plan_node(request: NodeRequest, environ: Mapping[str, str]) -> Plan:
     job = provisioner_spec(box, common | _own_store(box)) if DATA_PLANE in request.services else None
     services = tuple(makers[name]() for name in SERVICES if name in request.services)
     box = evolve(box, urls={name: url for name, url in box.urls.items() if name in request.services})
-    return Plan(
-        box, services, job, ground=_ground(request, layout, box, told, environ.get("ESB_DEVMAPPER_POOL", ""))
+    ground = evolve(
+        _ground(request, layout, box, told),
+        devmapper_pool=environ.get("ESB_DEVMAPPER_POOL", ""),
+        expedited=wants_expedited(environ),
     )
+    return Plan(box, services, job, ground=ground)
 
 
 def _own_ports(request: NodeRequest) -> UpRequest:
@@ -132,9 +136,7 @@ def box_names(request: NodeRequest, layout: Layout) -> dict[str, str]:
     return dict.fromkeys((GATEWAY, DATA_PLANE, *_STORES), own) | dict(request.names)
 
 
-def _ground(
-    request: NodeRequest, layout: Layout, box: BoxState, told: Mapping[str, str], pool: str
-) -> ContainerdGround:
+def _ground(request: NodeRequest, layout: Layout, box: BoxState, told: Mapping[str, str]) -> ContainerdGround:
     own = tuple(box.ports[name] for name in (GATEWAY, DATA_PLANE) if name in request.services)
     asked = tuple(p for p in (request.box.gateway_port, request.box.data_port) if p)
     return ContainerdGround(
@@ -147,7 +149,6 @@ def _ground(
         environment=told,
         snapshotter=told["CONTAINERD_SNAPSHOTTER"],
         upstream=request.upstream,
-        devmapper_pool=pool,
         fresh=request.fresh,
         keep_workers=request.keep_workers,
     )
