@@ -35,6 +35,7 @@ ADDRESS, NETNS, RUNTIME = "io.esb.address", "io.esb.netns", "io.esb.runtime"
 KEPT = "containerd.io/gc.root"
 # A CPU's share of starts. More at once take as long all together, and all of them would be ready last.
 AT_ONCE = 2
+ONE_CPU = 10**9
 # How runtimes word that an image's entrypoint is none.
 NO_PROGRAM = (
     "executable file not found",
@@ -130,7 +131,7 @@ class Launcher:
         worker.fifos.make()
         worker.fifos.open()
         await self._client.create_container(record, what, self._runtimes.shim(runtime))
-        await self._start(worker, spec, mounts, runtime)
+        await self._start(worker, spec, mounts)
 
     async def _snapshot(self, worker: ContainerdWorker, facts: ImageFacts) -> tuple[object, ...]:
         """The worker's own layer above its image, which is unpacked again when somebody removed it."""
@@ -150,15 +151,14 @@ class Launcher:
             )
         return tuple(found)
 
-    async def _start(
-        self, worker: ContainerdWorker, spec: FunctionSpec, mounts: tuple[object, ...], runtime: str
-    ) -> None:
+    async def _start(self, worker: ContainerdWorker, spec: FunctionSpec, mounts: tuple[object, ...]) -> None:
         try:
             worker.pid = await self._client.create_task(
                 worker.container, mounts, stdout=worker.fifos.stdout, stderr=worker.fifos.stderr
             )
-            # Until its first call is over: then the driver limits its CPU time, and lets it run on any.
-            if worker.cpus and self._runtimes.quicker_on_one_cpu(runtime):
+            # Until its first call is over: to wake a process on another CPU takes virtual machines long, and
+            # gVisor's ptrace does it twice a system call. A function with more than a CPU may use all.
+            if 0 < worker.cpus <= ONE_CPU:
                 keep_on_one_cpu(worker_group(self._config.identity, worker.container), next(self._turns))
             await self._client.start_task(worker.container)
         except ContainerdError as error:

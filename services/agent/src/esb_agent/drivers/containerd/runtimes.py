@@ -19,7 +19,6 @@ GVISOR_SHIM, FIRECRACKER_SHIM = "containerd-shim-runsc-v1", "containerd-shim-aws
 # Apart from runc's: each would stumble over the other's files.
 RUNSC_ROOT = "/run/containerd/runsc"
 PROBE_SECONDS = 20.0
-PTRACE = "ptrace"
 DEVICES = (Path("/dev/kvm"), Path("/dev/vhost-vsock"))
 
 
@@ -36,7 +35,6 @@ class Runtimes:
         self._find = find
         self._devices = devices
         self._binary = str(config.runsc or "")
-        self._ptrace = False
 
     def check(self) -> None:
         """Make ready what stands in runc's place. Blocks for some milliseconds.
@@ -73,13 +71,6 @@ class Runtimes:
             raise BadRequestError(f"sandbox {sandbox}: this host is missing {'; '.join(missing)}")
         return runtime
 
-    def quicker_on_one_cpu(self, runtime: str) -> bool:
-        """Whether its workers start in half the time where they are kept on one CPU.
-
-        With ptrace each system call is two turns between processes; to wake one on another CPU takes long.
-        """
-        return runtime == GVISOR and self._ptrace
-
     def shim(self, runtime: str) -> Runtime:
         """What containerd is told of a runtime."""
         if runtime != GVISOR:
@@ -96,24 +87,18 @@ class Runtimes:
             )
             # Never half there: shims of living workers call it.
             new = path.with_suffix(".new")
-            platform = platform_of(said.stdout + said.stderr)
-            new.write_text(wrapper(runsc, platform), encoding="utf-8")
+            new.write_text(wrapper(runsc, said.stdout + said.stderr), encoding="utf-8")
             new.chmod(0o700)
             new.replace(path)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigError(f"{runsc}: cannot be made ready: {error}") from error
-        self._ptrace = platform == PTRACE
         return path
 
 
-def platform_of(flags: str) -> str:
-    """The quickest platform without virtualization; `flags` is what `runsc flags` prints.
+def wrapper(runsc: str, flags: str) -> str:
+    """A script that is called as runc is and runs gVisor; `flags` is what `runsc flags` prints.
 
-    A runsc from before 2023 has no systrap.
+    systrap is the quickest platform without virtualization; a runsc from before 2023 has ptrace only.
     """
-    return "systrap" if "systrap" in flags else PTRACE
-
-
-def wrapper(runsc: str, platform: str) -> str:
-    """A script that is called as runc is and runs gVisor."""
+    platform = "systrap" if "systrap" in flags else "ptrace"
     return f'#!/bin/sh\nexec {shlex.quote(runsc)} --platform={platform} --network=host "$@"\n'
