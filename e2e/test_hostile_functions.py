@@ -68,7 +68,11 @@ class Box:
             answer = self.client.invoke(FunctionName=function, Payload=json.dumps(words))
         except ClientError as error:
             return Answer(error=str(error))
-        value = json.loads(answer["Payload"].read())
+        payload = answer["Payload"].read()
+        try:
+            value = json.loads(payload)
+        except ValueError:  # an emulator that was killed amid its answer
+            return Answer(error=f"the answer is no JSON: {payload[:80]!r}")
         if answer.get("FunctionError"):
             return Answer(value, f"{value.get('errorType')}: {value.get('errorMessage')}")
         return Answer(value)
