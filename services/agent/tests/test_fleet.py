@@ -90,6 +90,8 @@ async def test_a_stopping_agent_makes_no_workers(fleet):
     await fleet.close()
     with pytest.raises(StoppingError):
         await fleet.ensure(MINE, SPEC)
+    with pytest.raises(StoppingError):
+        await fleet.ensure_image("me", SPEC.image)
     assert (await fleet.health("me")).serving is False
 
 

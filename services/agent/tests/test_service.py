@@ -63,6 +63,15 @@ async def test_a_workers_life(stub):
     assert not (await stub.DestroyWorker(pb.DestroyWorkerRequest(**mine))).existed
 
 
+async def test_an_image_is_had_at_hand_and_one_that_cannot_be_is_refused(stub):
+    assert await stub.EnsureImage(pb.EnsureImageRequest(owner_id="me", image="echo:1")) is not None
+    assert not (await stub.ListWorkers(pb.ListWorkersRequest(owner_id="me"))).workers
+    none = pb.EnsureImageRequest(owner_id="me", image="none:1")
+    assert "none:1" in await refused(stub.EnsureImage(none), grpc.StatusCode.NOT_FOUND, "IMAGE_NOT_FOUND")
+    nameless = pb.EnsureImageRequest(owner_id="me")
+    await refused(stub.EnsureImage(nameless), grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
+
+
 async def test_health_says_who_serves(stub):
     await stub.EnsureWorker(ensure())
     health = await stub.Health(pb.HealthRequest(owner_id="me"))
@@ -98,6 +107,7 @@ async def test_an_unnamed_owner_is_refused_everywhere(stub):
         stub.ResumeWorker(pb.ResumeWorkerRequest(worker_id="w1")),
         stub.GetWorkerMetrics(pb.GetWorkerMetricsRequest(worker_id="w1")),
         stub.ListWorkers(pb.ListWorkersRequest()),
+        stub.EnsureImage(pb.EnsureImageRequest(image="echo:1")),
         stub.Health(pb.HealthRequest()),
     ):
         await refused(call, grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")

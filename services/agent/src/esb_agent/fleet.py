@@ -113,6 +113,15 @@ class Fleet:
         self._tally.init_seconds.labels(spec.name).observe(worker.init_ms / 1000)
         return worker
 
+    async def ensure_image(self, owner_id: str, image: str, sandbox: str = "") -> None:
+        """Have it at hand. Raises BadRequestError, StoppingError and what `Driver.ensure_image` raises."""
+        self._admit(owner_id)
+        if not image:
+            raise BadRequestError("image: expected a reference, found nothing")
+        if self._stopping:
+            raise StoppingError("the agent is stopping")
+        await self._driver.ensure_image(image, sandbox)
+
     async def destroy(self, owner_id: str, worker_id: str) -> bool:
         """End it; False when there was none. Raises NotOwnerError."""
         self._admit(owner_id)

@@ -134,6 +134,13 @@ class AgentService(AgentServicer):
         return pb.ListWorkersResponse(workers=map(translate.from_worker, workers))
 
     @refusing
+    async def EnsureImage(  # noqa: N802, D102
+        self, request: pb.EnsureImageRequest, context: Context[pb.EnsureImageRequest, pb.EnsureImageResponse]
+    ) -> pb.EnsureImageResponse:
+        await self._fleet.ensure_image(request.owner_id, request.image, request.sandbox)
+        return pb.EnsureImageResponse()
+
+    @refusing
     async def GetWorkerMetrics(  # noqa: N802, D102
         self,
         request: pb.GetWorkerMetricsRequest,

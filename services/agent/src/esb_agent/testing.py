@@ -74,10 +74,14 @@ class FakeDriver(Driver):
         self.workers = dict(self.engine or {})
         return tuple(worker.view() for worker in self.workers.values())
 
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """See `port.Driver`."""
+        if image not in self.images:
+            raise ImageNotFoundError(f"{image}: not among {len(self.images)} images")
+
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`."""
-        if spec.image not in self.images:
-            raise ImageNotFoundError(f"{spec.image}: not among {len(self.images)} images")
+        await self.ensure_image(spec.image, spec.sandbox)
         if self.images[spec.image] is None:
             raise InitFailedError(
                 json.dumps({"errorType": "Runtime.ImportModuleError", "errorMessage": "no module"})

@@ -339,6 +339,17 @@ async def test_after_a_restart_what_an_engine_kept_is_as_it_was_and_else_there_i
     assert [worker.identity.worker_id for worker in await subject.restart()] == ["w0"]
 
 
+async def test_an_image_can_be_had_at_hand_before_there_is_a_worker(subject):
+    for _ in range(2):
+        await subject.driver.ensure_image(subject.echo, "")
+    with pytest.raises(ImageNotFoundError):
+        await subject.driver.ensure_image(subject.missing, "")
+    assert await subject.driver.list_workers() == ()
+    assert subject.left() == []
+    worker = await subject.driver.create(who("w1"), subject.spec())
+    assert await subject.reach(worker, 1) == 1
+
+
 async def test_an_end_whose_caller_gives_up_comes_all_the_same(subject, until):
     await subject.driver.create(who("w1"), subject.spec())
     ending = asyncio.create_task(subject.driver.destroy("w1"))

@@ -151,6 +151,20 @@ class ListWorkersResponse(_message.Message):
     workers: _containers.RepeatedCompositeFieldContainer[Worker]
     def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
 
+class EnsureImageRequest(_message.Message):
+    __slots__ = ("owner_id", "image", "sandbox")
+    OWNER_ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    owner_id: str
+    image: str
+    sandbox: str
+    def __init__(self, owner_id: _Optional[str] = ..., image: _Optional[str] = ..., sandbox: _Optional[str] = ...) -> None: ...
+
+class EnsureImageResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class GetWorkerMetricsRequest(_message.Message):
     __slots__ = ("owner_id", "worker_id")
     OWNER_ID_FIELD_NUMBER: _ClassVar[int]

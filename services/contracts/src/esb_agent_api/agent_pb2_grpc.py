@@ -59,6 +59,11 @@ class AgentStub:
                 request_serializer=esb__agent__api_dot_agent__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=esb__agent__api_dot_agent__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
+        self.EnsureImage = channel.unary_unary(
+                '/esb.agent.v1.Agent/EnsureImage',
+                request_serializer=esb__agent__api_dot_agent__pb2.EnsureImageRequest.SerializeToString,
+                response_deserializer=esb__agent__api_dot_agent__pb2.EnsureImageResponse.FromString,
+                _registered_method=True)
         self.GetWorkerMetrics = channel.unary_unary(
                 '/esb.agent.v1.Agent/GetWorkerMetrics',
                 request_serializer=esb__agent__api_dot_agent__pb2.GetWorkerMetricsRequest.SerializeToString,
@@ -114,6 +119,14 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnsureImage(self, request, context):
+        """Returns when workers can be started from the image without the registry it comes from. A caller that gives up does not
+        stop it. INVALID_ARGUMENT, NOT_FOUND, DATA_LOSS, UNAVAILABLE: as with EnsureWorker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetWorkerMetrics(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -153,6 +166,11 @@ def add_AgentServicer_to_server(servicer, server):
                     servicer.ListWorkers,
                     request_deserializer=esb__agent__api_dot_agent__pb2.ListWorkersRequest.FromString,
                     response_serializer=esb__agent__api_dot_agent__pb2.ListWorkersResponse.SerializeToString,
+            ),
+            'EnsureImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnsureImage,
+                    request_deserializer=esb__agent__api_dot_agent__pb2.EnsureImageRequest.FromString,
+                    response_serializer=esb__agent__api_dot_agent__pb2.EnsureImageResponse.SerializeToString,
             ),
             'GetWorkerMetrics': grpc.unary_unary_rpc_method_handler(
                     servicer.GetWorkerMetrics,
@@ -300,6 +318,33 @@ class Agent:
             '/esb.agent.v1.Agent/ListWorkers',
             esb__agent__api_dot_agent__pb2.ListWorkersRequest.SerializeToString,
             esb__agent__api_dot_agent__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnsureImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/esb.agent.v1.Agent/EnsureImage',
+            esb__agent__api_dot_agent__pb2.EnsureImageRequest.SerializeToString,
+            esb__agent__api_dot_agent__pb2.EnsureImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,6 +10,7 @@ class AgentStub:
     PauseWorker: grpc.aio.UnaryUnaryMultiCallable[agent_pb2.PauseWorkerRequest, agent_pb2.PauseWorkerResponse]
     ResumeWorker: grpc.aio.UnaryUnaryMultiCallable[agent_pb2.ResumeWorkerRequest, agent_pb2.ResumeWorkerResponse]
     ListWorkers: grpc.aio.UnaryUnaryMultiCallable[agent_pb2.ListWorkersRequest, agent_pb2.ListWorkersResponse]
+    EnsureImage: grpc.aio.UnaryUnaryMultiCallable[agent_pb2.EnsureImageRequest, agent_pb2.EnsureImageResponse]
     GetWorkerMetrics: grpc.aio.UnaryUnaryMultiCallable[agent_pb2.GetWorkerMetricsRequest, agent_pb2.GetWorkerMetricsResponse]
     Health: grpc.aio.UnaryUnaryMultiCallable[agent_pb2.HealthRequest, agent_pb2.HealthResponse]
 
@@ -29,6 +30,9 @@ class AgentServicer:
     async def ListWorkers(
         self, request: agent_pb2.ListWorkersRequest, context: grpc.aio.ServicerContext[agent_pb2.ListWorkersRequest, agent_pb2.ListWorkersResponse]
     ) -> agent_pb2.ListWorkersResponse: ...
+    async def EnsureImage(
+        self, request: agent_pb2.EnsureImageRequest, context: grpc.aio.ServicerContext[agent_pb2.EnsureImageRequest, agent_pb2.EnsureImageResponse]
+    ) -> agent_pb2.EnsureImageResponse: ...
     async def GetWorkerMetrics(
         self, request: agent_pb2.GetWorkerMetricsRequest, context: grpc.aio.ServicerContext[agent_pb2.GetWorkerMetricsRequest, agent_pb2.GetWorkerMetricsResponse]
     ) -> agent_pb2.GetWorkerMetricsResponse: ...

@@ -34,6 +34,15 @@ class Driver(Protocol):
         With identity, spec digest, address and state as they were. None, unless `keeps_workers`.
         """
 
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """Return when workers can be started from it in that sandbox without its registry.
+
+        What is under way goes on when the caller gives up.
+
+        Raises:
+            BadRequestError, ImageNotFoundError, ImageBrokenError, DriverError: as their names say.
+        """
+
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """Start a worker and wait until it can take a call.
 

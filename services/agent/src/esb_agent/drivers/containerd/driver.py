@@ -95,6 +95,9 @@ class ContainerdDriver:
             self._images[snapshotter] = Images(self._client, settings)
         return self._images[snapshotter]
 
+    def _snapshotter_of(self, runtime: str) -> str:
+        return FIRECRACKER_SNAPSHOTTER if runtime == FIRECRACKER else self._config.snapshotter
+
     async def start(self) -> None:
         """Find containerd, keep the workers that run, remove all else that is left of earlier ones."""
         try:
@@ -205,6 +208,11 @@ class ContainerdDriver:
             if not worker.ended:
                 log.warning("worker keeps the CPU of its start", worker=worker.worker_id, error=str(error))
 
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """See `port.Driver`."""
+        snapshotter = self._snapshotter_of(self._runtimes.name_of(sandbox))
+        await self._images_of(snapshotter).ensure(image)
+
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`. The function itself initialises with its first call."""
         if not self._host:
@@ -216,8 +224,7 @@ class ContainerdDriver:
             cpus = int(marks[CPUS])
             if cpus == start_cpus(spec.memory_mb, self._host.cpus):
                 cpus = 0
-            snapshotter = FIRECRACKER_SNAPSHOTTER if runtime == FIRECRACKER else self._config.snapshotter
-            worker = self._new(seen, name, cpus, spec.timeout_ms, snapshotter)
+            worker = self._new(seen, name, cpus, spec.timeout_ms, self._snapshotter_of(runtime))
             launch = self._launcher.launch(worker, spec, {**marks, RUNTIME: runtime}, self._host)
             try:
                 return await self._workers.launched(worker, launch)

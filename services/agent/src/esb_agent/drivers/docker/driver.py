@@ -146,6 +146,10 @@ class DockerDriver:
             if not worker.ended:
                 log.warning("worker keeps the CPU of its start", worker=worker.worker_id, error=str(error))
 
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """See `port.Driver`."""
+        await self._images.user_of(image)
+
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`. The function itself initialises with its first call."""
         async with self._workers.starting(identity.worker_id):

@@ -106,6 +106,10 @@ class ProcessDriver:
             raise ConfigError(f"{self._config.python}: awslambdaric is not installed for this interpreter")
         self._interpreter = launch.Interpreter(path=self._config.python, ready=ready, fork=self._config.fork)
 
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """See `port.Driver`. The layout is on this machine: nothing has to be fetched."""
+        self._images.check(image)
+
     async def create(self, identity: Identity, spec: FunctionSpec) -> Worker:
         """See `port.Driver`."""
         launch.check_runtime(spec)

@@ -41,6 +41,10 @@ class ImageStore:
         self._unpacking: dict[str, asyncio.Task[Image]] = {}
         self._images: dict[str, Image] = {}
 
+    def check(self, ref: str) -> None:
+        """Raises ImageNotFoundError, ImageBrokenError: the layout has no image that could be unpacked."""
+        self._manifest(ref)
+
     async def get(self, ref: str) -> Image:
         """The image, unpacked if this is the first call for it; concurrent calls wait for one unpacking.
 
