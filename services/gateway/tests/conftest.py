@@ -117,6 +117,14 @@ class FakeAgent:
     down: Exception | None = None
     refuse_list: list[Exception] = field(factory=list)
     closed: bool = False
+    # What fetching an image comes to, where it fails; and all that was asked for.
+    unfetched: dict[str, Exception] = field(factory=dict)
+    fetched: list[tuple[str, str]] = field(factory=list)
+
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        self.fetched.append((image, sandbox))
+        if self.down or image in self.unfetched:
+            raise self.down or self.unfetched[image]
 
     async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
         self.started.append(worker_id)

@@ -54,6 +54,7 @@ from esb_gateway.workers import emulator
 from esb_gateway.workers.agent import Agent
 from esb_gateway.workers.fleet import TEND_SECONDS, Fleet
 from esb_gateway.workers.invoker import Invoker
+from esb_gateway.workers.prefetch import STEP_SECONDS, Prefetch
 from esb_gateway.workers.worker import Channel, PoolTools
 
 _SETTLE_SECONDS = 10.0
@@ -153,8 +154,12 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
         config.box, events, stats, deps.log, clock=deps.clock, ids=ids, grace=config.schedule_grace
     )
 
+    prefetch = Prefetch(deps.agent, deps.log, deps.clock.monotonic) if config.prefetch_images else None
+
     def on_change(deployment: Deployment) -> None:
         scheduler.adopt(deployment)
+        if prefetch:
+            prefetch.adopt(target.pool.spec for target in deployment.targets.values())
         events.look_again()
 
     reloader = Reloader(
@@ -182,6 +187,8 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
             background.every(0, events.step),
             background.every(RELOAD_SECONDS, lambda: deps.credentials.reload(deps.log)),
         ]
+        if prefetch:
+            loops.append(background.every(STEP_SECONDS, prefetch.step))
         yield
         for loop in loops:
             loop.cancel()
@@ -202,8 +209,8 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
             config.box.login_path: LoginEndpoint(
                 deps.credentials, front, gate.api_key, config.trusted_proxies
             ),
-            "/health": HealthEndpoint(served, reloader, deps.agent, fleet),
-            "/metrics": MetricsEndpoint(stats, fleet, events, deps.clock.monotonic),
+            "/health": HealthEndpoint(served, reloader, deps.agent, fleet, prefetch),
+            "/metrics": MetricsEndpoint(stats, fleet, events, prefetch, deps.clock.monotonic),
             **views(served, fleet, deps.agent, deps.clock, admin=gate.admin),
         },
         middleware=deps.middleware,

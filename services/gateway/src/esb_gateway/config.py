@@ -56,6 +56,7 @@ class GatewayConfig:
     drain_timeout: float = 30.0
     client_timeout: float = CLIENT_TIMEOUT
     keep_workers: bool = True
+    prefetch_images: bool = True
     trusted_proxies: TrustedProxies = field(factory=TrustedProxies)
     sigv4: bool = True
     box: Box = field(factory=Box)
@@ -118,6 +119,7 @@ def read_config(environ: Mapping[str, str]) -> GatewayConfig:
             "ESB_GATEWAY_CLIENT_TIMEOUT", CLIENT_TIMEOUT, _positive_seconds, "seconds above 0"
         ),
         keep_workers=reader.parsed("ESB_GATEWAY_STOP_WORKERS", True, _keep, "keep or end"),
+        prefetch_images=reader.parsed("ESB_GATEWAY_PREFETCH_IMAGES", True, _switch, "on or off"),
         trusted_proxies=reader.parsed(
             "ESB_GATEWAY_TRUSTED_PROXIES", TrustedProxies(), parse_trusted_proxies, "addresses and networks"
         ),

@@ -1,7 +1,7 @@
 """`/health`: which generation is served, how the last reload went, whether the agent answers.
 
 200 while calls can be answered ("degraded" when a newer generation was refused, or a function's breaker is
-open), 503 when the agent cannot be reached.
+open), also while images are still being fetched; 503 when the agent cannot be reached.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from esb_gateway.deployment import Served
 from esb_gateway.reload import Reloader
 from esb_gateway.workers.agent import Agent, AgentError, AgentHealth
 from esb_gateway.workers.fleet import Fleet
+from esb_gateway.workers.prefetch import Prefetch
 
 
 class HealthEndpoint:
     """ASGI endpoint of `/health`."""
 
-    def __init__(self, served: Served, reloader: Reloader, agent: Agent, fleet: Fleet) -> None:
+    def __init__(
+        self, served: Served, reloader: Reloader, agent: Agent, fleet: Fleet, prefetch: Prefetch | None
+    ) -> None:
         self._served = served
         self._fleet = fleet
         self._reloader = reloader
         self._agent = agent
+        self._prefetch = prefetch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; asks the agent each time, which takes a second at most."""
@@ -36,6 +40,7 @@ class HealthEndpoint:
             "status": self._status(agent, broken),
             **self._deployment(),
             "broken_functions": broken,
+            "images": _images(self._prefetch),
             "agent": _agent(agent, problem),
         }
         content_type = (b"content-type", b"application/json")
@@ -65,6 +70,13 @@ class HealthEndpoint:
                 "error": state.error,
             },
         }
+
+
+def _images(prefetch: Prefetch | None) -> dict[str, object] | None:
+    if prefetch is None:
+        return None
+    missing = [{"image": image.ref, "error": error} for image, error in prefetch.missing.items()]
+    return {"there": prefetch.there, "missing": missing}
 
 
 def _agent(agent: AgentHealth, problem: str | None) -> dict[str, object]:

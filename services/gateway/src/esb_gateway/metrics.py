@@ -17,6 +17,7 @@ from esb_gateway.asgi import respond
 from esb_gateway.async_invoke.event_queue import EventQueue
 from esb_gateway.stats import DURATION_BUCKETS, INIT_BUCKETS, GatewayStats
 from esb_gateway.workers.fleet import Fleet
+from esb_gateway.workers.prefetch import Prefetch
 
 _PER_FUNCTION = (
     ("invocations", "Calls of the function, throttled ones included."),
@@ -49,12 +50,18 @@ class GatewayCollector(Collector):
     """Reads the gateway's state at a scrape."""
 
     def __init__(
-        self, stats: GatewayStats, fleet: Fleet, events: EventQueue, monotonic: Callable[[], float]
+        self,
+        stats: GatewayStats,
+        fleet: Fleet,
+        events: EventQueue,
+        prefetch: Prefetch | None,
+        monotonic: Callable[[], float],
     ) -> None:
         self._monotonic = monotonic
         self._stats = stats
         self._fleet = fleet
         self._events = events
+        self._prefetch = prefetch
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families."""
@@ -112,6 +119,12 @@ class GatewayCollector(Collector):
         yield GaugeMetricFamily(
             "esb_gateway_pools_draining", "Pools of earlier generations.", value=len(self._fleet.draining)
         )
+        if self._prefetch:
+            yield GaugeMetricFamily(
+                "esb_gateway_images_missing",
+                "Images of functions that the agent has not yet at hand.",
+                value=len(self._prefetch.missing),
+            )
 
     def _events_of_functions(self) -> Iterator[Metric]:
         events = self._events
@@ -145,10 +158,15 @@ class MetricsEndpoint:
     """ASGI endpoint of `/metrics`."""
 
     def __init__(
-        self, stats: GatewayStats, fleet: Fleet, events: EventQueue, monotonic: Callable[[], float]
+        self,
+        stats: GatewayStats,
+        fleet: Fleet,
+        events: EventQueue,
+        prefetch: Prefetch | None,
+        monotonic: Callable[[], float],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(GatewayCollector(stats, fleet, events, monotonic))
+        self._registry.register(GatewayCollector(stats, fleet, events, prefetch, monotonic))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scrape."""

@@ -67,6 +67,10 @@ class StubAgent(agent_pb2_grpc.AgentServicer):
         await self._take(request, context)
         return agent_pb2.GetWorkerMetricsResponse(rss_bytes=7, cpu_seconds=0.5, invocations=3)
 
+    async def EnsureImage(self, request, context):
+        await self._take(request, context)
+        return agent_pb2.EnsureImageResponse()
+
     async def Health(self, request, context):
         await self._take(request, context)
         return agent_pb2.HealthResponse(serving=True, driver="process", problems=["no images"])
@@ -104,6 +108,17 @@ async def test_a_worker_is_asked_for_with_all_that_it_is_made_from(stub):
             ),
         )
     ]
+
+
+async def test_an_image_is_asked_for_with_its_sandbox(stub):
+    servicer, client = stub
+    await client.ensure_image("f:1", "gvisor")
+    assert servicer.requests == [
+        agent_pb2.EnsureImageRequest(owner_id="owner-1", image="f:1", sandbox="gvisor")
+    ]
+    servicer.refuse = (grpc.StatusCode.NOT_FOUND, "f:1: no such image")
+    with pytest.raises(AgentRefusedError, match="NOT_FOUND: f:1: no such image"):
+        await client.ensure_image("f:1", "")
 
 
 async def test_workers_are_listed_with_their_state_and_any_can_be_destroyed(stub):

@@ -109,6 +109,9 @@ class AgentHealth:
 class Agent(Protocol):
     """All methods raise AgentError leaves and nothing else."""
 
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """Return when workers can be started from it in that sandbox without its registry."""
+
     async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
         """Return when the worker can take a call. Idempotent by worker id."""
 

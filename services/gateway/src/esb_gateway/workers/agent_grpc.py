@@ -23,6 +23,7 @@ from esb_gateway.workers.agent import (
 from esb_gateway.workers.agent_channel import AgentChannel, AgentTls
 
 _ENSURE_SECONDS = 60.0  # a cold start with a large package; the agent has its own, shorter limit
+_IMAGE_SECONDS = 600.0  # nobody waits for it; given up, it goes on, and the next one joins it
 _OTHER_SECONDS = 10.0
 _RESUME_SECONDS = 2.0  # a call waits for it; a worker that does not thaw is replaced
 _HEALTH_SECONDS = 1.0
@@ -47,6 +48,14 @@ class GrpcAgent:
     @property
     def _stub(self) -> agent_pb2_grpc.AgentStub:
         return self._channel.stub
+
+    async def ensure_image(self, image: str, sandbox: str) -> None:
+        """Return when workers can be started from it without its registry."""
+        request = agent_pb2.EnsureImageRequest(owner_id=self._owner, image=image, sandbox=sandbox)
+        try:
+            await self._stub.EnsureImage(request, timeout=_IMAGE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
 
     async def ensure(self, worker_id: str, spec: WorkerSpec) -> WorkerInfo:
         """Return when the worker can take a call."""
