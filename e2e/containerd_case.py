@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,11 @@ def require(profile: str) -> None:
 
 @contextmanager
 def real_box(
-    place: Path, template: str, sources: Mapping[str, str], environ: Mapping[str, str]
+    place: Path,
+    template: str,
+    sources: Mapping[str, str],
+    environ: Mapping[str, str],
+    open_ports: Sequence[int] = (),
 ) -> Iterator[tuple[ContainerdBox, Callable[[], None]]]:
     """A box that serves, and a way to take its registry from it; nothing of it is there afterwards."""
     require("e2e-containerd")
@@ -41,7 +45,7 @@ def real_box(
             process.kill()
             process.wait()
 
-        box = ContainerdBox(place, address, environ)
+        box = ContainerdBox(place, address, environ, open_ports=open_ports)
         box.generate(template, sources)
         try:
             with box.serving():

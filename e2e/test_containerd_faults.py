@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import frozen
 from containerd_case import real_box
+from delivery_ledger import WRITE, ledger
 from fault_run import targets
 from faults.containerd_box import ContainerdBox
 from faults.counts import Disturbance, Kind, Verdict, count_calls
@@ -30,7 +32,13 @@ Globals:
     {Runtime: python3.12, CodeUri: src/, Timeout: 20, MemorySize: 128, ReservedConcurrentExecutions: 2}
 Resources:
   Echo: {Type: AWS::Serverless::Function, Properties: {FunctionName: Echo, Handler: app.echo}}
-  Record: {Type: AWS::Serverless::Function, Properties: {FunctionName: Record, Handler: app.record}}
+  Unused: {Type: AWS::Serverless::Function, Properties: {FunctionName: Unused, Handler: app.echo}}
+  Record:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: Record
+      Handler: app.record
+      Environment: {Variables: {LEDGER_PORT: "@port"}}
   Web:
     Type: AWS::Serverless::Function
     Properties:
@@ -43,13 +51,15 @@ SOURCE = """
 import json
 import os
 
+import ledger
+
 
 def echo(event, context):
     return {"number": event["number"], "twice": 2 * event["number"]}
 
 
 def record(event, context):
-    print("kept", event["number"])
+    ledger.write(event["number"])
 
 
 def web(event, context):
@@ -61,17 +71,28 @@ ENVIRON = {"ESB_GATEWAY_EVENT_RETRY_SECONDS": "1", "ESB_GATEWAY_ACCESS_LOG": "of
 RATE, CALM_SECONDS = 30.0, 2.0
 
 
+@frozen
+class Shop:
+    """A box with the functions above, what it has delivered, and a way to take its registry from it."""
+
+    box: ContainerdBox
+    delivered: set[int]
+    unplug: Callable[[], None]
+
+
 @contextmanager
-def shop(place: Path) -> Iterator[tuple[ContainerdBox, Callable[[], None]]]:
-    """A box with the functions above, and a way to take its registry from it."""
-    with real_box(place, TEMPLATE, {"src/app.py": SOURCE}, ENVIRON) as (box, unplug):
-        box.until(lambda: answered(box) == b"step-0", "the base image is unpacked")
-        yield box, unplug
+def opened(place: Path) -> Iterator[Shop]:
+    sources = {"src/app.py": SOURCE, "src/ledger.py": WRITE}
+    with ledger() as kept:
+        template = TEMPLATE.replace("@port", str(kept.port))
+        with real_box(place, template, sources, ENVIRON, open_ports=(kept.port,)) as (box, unplug):
+            box.until(lambda: answered(box) == b"step-0", "the base image is unpacked")
+            yield Shop(box, kept.numbers, unplug)
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerdBox]:
-    with shop(tmp_path_factory.mktemp("faults")) as (running, _):
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened(tmp_path_factory.mktemp("faults")) as running:
         yield running
 
 
@@ -87,13 +108,6 @@ def loaded(box: ContainerdBox, first: int) -> Iterator[Load]:
     finally:
         load.stopping = True
         thread.join(60)
-
-
-def kept(box: ContainerdBox) -> set[int]:
-    """The events that were delivered, by what their function printed."""
-    log = box.state / "agent" / "logs" / "Record.log"
-    lines = [json.loads(line)["line"] for line in log.read_text().splitlines()] if log.exists() else []
-    return {int(line.split()[1]) for line in lines if line.startswith("kept ")}
 
 
 def kill_service(name: str) -> Callable[[ContainerdBox], None]:
@@ -133,7 +147,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("part", FAULTS)
-def test_a_part_that_is_killed_under_load_comes_back(box: ContainerdBox, part: str) -> None:
+def test_a_part_that_is_killed_under_load_comes_back(shop: Shop, part: str) -> None:
+    box = shop.box
     box.until(box.balanced, f"calm before: {box.parts()}")
     kill, kind = FAULTS[part]
     with loaded(box, first=1000 * (1 + list(FAULTS).index(part))) as load:
@@ -148,28 +163,33 @@ def test_a_part_that_is_killed_under_load_comes_back(box: ContainerdBox, part: s
     assert {c.target: c.examples for c in counts if c.examples} == {}
     assert sum(c.verdicts[Verdict.ANSWERED] for c in counts) > 2 * RATE
     accepted = {call.number for call in load.calls if call.target == "event" and call.right}
-    box.until(lambda: accepted <= kept(box), "every accepted event is delivered")
+    box.until(lambda: accepted <= shop.delivered, "every accepted event is delivered")
     box.until(box.balanced, f"as much of each part as there are workers, at last {box.parts()}")
 
 
 def test_after_a_power_cut_the_last_functions_serve_without_a_registry(
     tmp_path: Path, lambda_client: Callable[[Any], AbstractContextManager[Any]]
 ) -> None:
-    with shop(tmp_path) as (box, unplug):
+    """Those too that nobody had called before."""
+    with opened(tmp_path) as shop:
+        box = shop.box
         generation = box.apply({"step-0": "step-1"})
         box.until(lambda: box.health().get("generation") == generation, "the second generation is served")
-        box.until(lambda: answered(box) == b"step-1", "it answers")
+        box.until(lambda: box.health()["images"] == {"there": 4, "missing": []}, "all images are there")
         with lambda_client(box) as client:
             for number in range(30):
                 payload = json.dumps({"number": number})
                 sent = client.invoke(FunctionName="Record", InvocationType="Event", Payload=payload)
                 assert sent["StatusCode"] == 202
-        unplug()
+        shop.unplug()
         box.cut_power()
         box.up()
         box.until(lambda: answered(box) == b"step-1", "what was applied last is served again")
         assert box.health()["generation"] == generation
-        box.until(lambda: set(range(30)) <= kept(box), "every accepted event is delivered")
+        with lambda_client(box) as client:
+            unused = client.invoke(FunctionName="Unused", Payload=b'{"number": 21}')
+            assert json.load(unused["Payload"]) == {"number": 21, "twice": 42}
+        box.until(lambda: set(range(30)) <= shop.delivered, "every accepted event is delivered")
         box.until(box.balanced, f"as much of each part as there are workers: {box.parts()}")
 
 

@@ -129,8 +129,7 @@ def box(
         lambda_client(real) as client,
     ):
         box = Box(real, client)
-        # Images are pulled with the first call.
-        real.until(lambda: not box.call("Neighbour", number=1).error, "the neighbour serves", 90)
+        real.until(lambda: real.health().get("images", {}).get("missing") == [], "all images are there", 90)
         yield box
 
 

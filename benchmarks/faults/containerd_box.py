@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -38,10 +38,22 @@ class Parts:
 
 
 class ContainerdBox(RealBox):
-    """A box below `place`; `pool` network namespaces are kept ready beside those of workers."""
+    """A box below `place`; `pool` network namespaces are kept ready beside those of workers.
 
-    def __init__(self, place: Path, registry: str, environ: Mapping[str, str], pool: int = 2) -> None:
+    Workers may reach the host's `open_ports`, at the bridge's address.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        registry: str,
+        environ: Mapping[str, str],
+        *,
+        pool: int = 2,
+        open_ports: Sequence[int] = (),
+    ) -> None:
         number = next(_NUMBERS)
+        self._open = tuple(f"--open-port={port}" for port in open_ports)
         self.slug = f"faults{os.getpid()}-{number}"
         self.pool, self.registry = pool, registry
         registries = dict.fromkeys(("CONTAINER_REGISTRY", "HOST_REGISTRY_ADDR"), registry)
@@ -56,7 +68,7 @@ class ContainerdBox(RealBox):
     def up(self) -> str:
         """Start the box; what the command printed."""
         return self.command(
-            *("esb-node", "up", "--mode", "containerd", "--state", self.state, "--detach")
+            *("esb-node", "up", "--mode", "containerd", "--state", self.state, "--detach", *self._open)
         ).stdout
 
     def prepare(self) -> None:
