@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from artifact_contract.models import Mode
-from artifactctl.errors import RequestError
+from artifactctl.errors import RequestError, WorldError
 from artifactctl.images.api import (
     Builder,
     LayoutTarget,
@@ -18,6 +18,7 @@ from artifactctl.images.api import (
 )
 from artifactctl.images.recipe import Platform
 from artifactctl.images.sites import open_site, target_for
+from artifactctl.images.work import Build
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LAYOUT = LayoutTarget(Path("images"))
@@ -49,6 +50,16 @@ def test_without_a_target_it_is_where_the_mode_takes_images_from() -> None:
 def test_what_a_target_cannot_do_is_refused(target: Any, more: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said), open_site(request(target, **more), target, {}, print):
         pass
+
+
+def test_what_planning_should_have_left_out_of_a_layout_is_refused_there_too(tmp_path: Path) -> None:
+    target = LayoutTarget(tmp_path / "images")
+    with open_site(request(target), target, {}, print) as site, site.opened(print) as destination:
+        with pytest.raises(WorldError, match="b:1: a layout has no registry"):
+            destination.copy("b:1", "a:1", ())
+        build = Build(tmp_path / "Dockerfile", b"FROM b:1\nRUN true\n", (), ())
+        with pytest.raises(WorldError, match="a:1: a layout has no engine"):
+            destination.build("a:1", build, {})
 
 
 def test_platforms_are_a_list_each_once() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import define, frozen
 
+from artifactctl.errors import WorldError
 from artifactctl.images.api import PrepareImagesRequest
 from artifactctl.images.bases import ExternalBases, empty_base
 from artifactctl.images.making import Destination
@@ -44,7 +45,7 @@ class LayoutSite:
 
 @define(eq=False)
 class _Layout:
-    """An OCI layout as a `Destination`."""
+    """An OCI layout as a `Destination`. Planning leaves out what it cannot make, before it is opened."""
 
     layout: OciLayout
 
@@ -55,10 +56,10 @@ class _Layout:
         return self.layout.put(ref, recipes[0])
 
     def build(self, ref: str, build: Build, images: Mapping[str, str]) -> StoredImage:
-        raise NotImplementedError("a layout has no engine: planning leaves such an image out")
+        raise WorldError(f"{ref}: a layout has no engine to build it with; take another --target")
 
     def copy(self, source: str, ref: str, platforms: Sequence[Platform]) -> StoredImage:
-        raise NotImplementedError("a layout has no registry: planning leaves such an image out")
+        raise WorldError(f"{source}: a layout has no registry to bring it from; take another --target")
 
     def name_of(self, ref: str) -> str:
         return ref

@@ -109,6 +109,18 @@ async def network_box(tmp_path):
         box.remove()
 
 
+@pytest.fixture
+async def box(new_containerd_box):
+    """A driver that has started; nothing of it is there afterwards."""
+    made = new_containerd_box()
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.driver.close()
+        await made.clear()
+
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"

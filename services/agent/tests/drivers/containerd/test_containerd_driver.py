@@ -24,17 +24,6 @@ from esb_agent.model import WorkerState
 
 
 @pytest.fixture
-async def box(new_containerd_box):
-    made = new_containerd_box()
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.driver.close()
-        await made.clear()
-
-
-@pytest.fixture
 def pushed(engine):
     """An image from a Dockerfile in the registry on loopback, for as long as it is used."""
 

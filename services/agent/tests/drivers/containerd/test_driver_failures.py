@@ -9,17 +9,6 @@ from esb_agent.drivers.containerd.settings import ContainerdConfig
 from esb_agent.errors import AgentError, ConfigError
 
 
-@pytest.fixture
-async def box(new_containerd_box):
-    made = new_containerd_box()
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.driver.close()
-        await made.clear()
-
-
 async def test_a_start_whose_image_there_is_not_is_not_remembered(box):
     for image in ("127.0.0.1:1/nothing-there:1", "127.0.0.1:5010/UPPER:1"):
         with pytest.raises(AgentError):
