@@ -41,7 +41,7 @@ from esb_gateway.health import HealthEndpoint
 from esb_gateway.http_messages import Endpoint, Request, Response
 from esb_gateway.lambda_api.endpoint import LambdaApi
 from esb_gateway.lambda_api.paths import is_lambda_api
-from esb_gateway.metrics import MetricsEndpoint
+from esb_gateway.metrics import GatewayCollector, MetricsEndpoint
 from esb_gateway.reload import POLL_SECONDS, Reloader
 from esb_gateway.routes.api_routes import ApiRoutes
 from esb_gateway.routes.function_urls import FunctionUrls, is_function_url
@@ -165,6 +165,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
     reloader = Reloader(
         config.config_dir, config.box, fleet, served, stats=stats, log=deps.log, on_change=on_change
     )
+    collector = GatewayCollector(stats, fleet, events, prefetch, deps.clock.monotonic)
     access = AccessLog(deps.access_stream, deps.clock.now)
     front = Front(served=served, invoker=invoker, access=access, clock=deps.clock, ids=ids, log=deps.log)
     gate = Gate(deps.credentials, front, region=config.box.region, sigv4=config.sigv4)
@@ -210,7 +211,7 @@ def create_app(config: GatewayConfig, deps: Deps) -> Gateway:
                 deps.credentials, front, gate.api_key, config.trusted_proxies
             ),
             "/health": HealthEndpoint(served, reloader, deps.agent, fleet, prefetch),
-            "/metrics": MetricsEndpoint(stats, fleet, events, prefetch, deps.clock.monotonic),
+            "/metrics": MetricsEndpoint(collector),
             **views(served, fleet, deps.agent, deps.clock, admin=gate.admin),
         },
         middleware=deps.middleware,

@@ -157,16 +157,9 @@ class GatewayCollector(Collector):
 class MetricsEndpoint:
     """ASGI endpoint of `/metrics`."""
 
-    def __init__(
-        self,
-        stats: GatewayStats,
-        fleet: Fleet,
-        events: EventQueue,
-        prefetch: Prefetch | None,
-        monotonic: Callable[[], float],
-    ) -> None:
+    def __init__(self, collector: GatewayCollector) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(GatewayCollector(stats, fleet, events, prefetch, monotonic))
+        self._registry.register(collector)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scrape."""

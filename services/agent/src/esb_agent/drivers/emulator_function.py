@@ -39,6 +39,12 @@ def start_cpus(memory_mb: int, available: int) -> int:
     return max(cpus(memory_mb, available), int(min(START_CPUS, available) * 1e9))
 
 
+def later_cpus(memory_mb: int, available: int) -> int:
+    """What it is limited to afterwards; 0: to no less."""
+    later = cpus(memory_mb, available)
+    return later if later < start_cpus(memory_mb, available) else 0
+
+
 def labels(
     box: Mapping[str, str], identity: Identity, spec: FunctionSpec, created_unix_ms: int, nano_cpus: int
 ) -> dict[str, str]:

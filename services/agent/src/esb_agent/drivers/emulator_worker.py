@@ -8,16 +8,26 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from esb_agent.drivers import emulator_function
 from esb_agent.drivers.emulator_output import Calls, Output
 from esb_agent.drivers.function_error import error_json
 from esb_agent.errors import DriverError, InitFailedError
-from esb_agent.model import FunctionSpec, Identity, Worker, WorkerState
+from esb_agent.model import FunctionSpec, Identity, Worker, WorkerMetrics, WorkerState
 
 POLL_SECONDS = 0.002
 CONNECT_SECONDS = 1.0
+
+
+@frozen(kw_only=True)
+class Measured:
+    """Resident memory with what is written to /tmp, its peak as far as it is known, CPU time, tasks."""
+
+    rss_bytes: int
+    peak_bytes: int
+    cpu_seconds: float
+    tasks: int
 
 
 class EmulatorWorker(ABC):
@@ -65,6 +75,24 @@ class EmulatorWorker(ABC):
     def view(self) -> Worker:
         """As callers see it."""
         return evolve(self.seen, state=self.state, exit_reason=self.ended)
+
+    def metrics(self, measured: Measured) -> WorkerMetrics:
+        """What it uses, of what was measured now and what is known of its calls."""
+        self.rss_peak_bytes = max(self.rss_peak_bytes, measured.rss_bytes, measured.peak_bytes)
+        return WorkerMetrics(
+            rss_bytes=measured.rss_bytes,
+            rss_peak_bytes=self.rss_peak_bytes,
+            cpu_seconds=measured.cpu_seconds,
+            uptime_seconds=self.age_seconds,
+            invocations=self.calls.invocations,
+            errors=self.calls.errors,
+            processes=measured.tasks,
+        )
+
+    def take_limit(self) -> int:
+        """What it is to be limited to now that its first call is over; 0: it stays as it is."""
+        cpus, self.cpus = self.cpus, 0
+        return cpus
 
     async def finish(self, step: Awaitable[object]) -> None:
         """Ask the engine for something that goes on when the caller gives up; see `settled`."""

@@ -74,6 +74,15 @@ class Workers(Generic[W]):
         """The worker of this id, if it is known."""
         return self._known.get(worker_id)
 
+    async def find(self, worker_id: str) -> Worker | None:
+        """See `port.Driver`."""
+        worker = self._known.get(worker_id)
+        return worker.view() if worker else None
+
+    async def list_workers(self) -> tuple[Worker, ...]:
+        """See `port.Driver`."""
+        return tuple(worker.view() for worker in self.all())
+
     def all(self) -> tuple[W, ...]:
         """All that are known, in the order they were added."""
         return tuple(self._known.values())

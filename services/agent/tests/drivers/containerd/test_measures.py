@@ -1,7 +1,8 @@
 """What is read of a worker's control groups, in either version."""
 
 import pytest
-from esb_agent.drivers.containerd.measures import Measured, measure
+from esb_agent.drivers.containerd.measures import measure
+from esb_agent.drivers.emulator_worker import Measured
 
 V1 = {
     "memory/box/w/memory.stat": "rss 1\ntotal_rss 4096\ntotal_shmem 100\n",

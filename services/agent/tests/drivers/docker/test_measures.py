@@ -1,6 +1,7 @@
 """What engines on either version of control groups measure."""
 
-from esb_agent.drivers.docker.measures import Measured, parse_stats
+from esb_agent.drivers.docker.measures import parse_stats
+from esb_agent.drivers.emulator_worker import Measured
 
 CPU = {"cpu_usage": {"total_usage": 1_500_000_000}}
 

@@ -29,7 +29,7 @@ from esb_agent.drivers.containerd.runtimes import Runtimes
 from esb_agent.drivers.containerd.settings import FIRECRACKER, FIRECRACKER_SNAPSHOTTER, ContainerdConfig
 from esb_agent.drivers.containerd.watch import Watch
 from esb_agent.drivers.containerd.worker import ContainerdWorker
-from esb_agent.drivers.emulator_function import BRAND, CPUS, ENVIRONMENT, start_cpus
+from esb_agent.drivers.emulator_function import BRAND, ENVIRONMENT, later_cpus
 from esb_agent.drivers.emulator_worker import end_reason, new_worker
 from esb_agent.drivers.emulator_workers import Workers
 from esb_agent.drivers.log_files import LogFiles, Ship
@@ -193,8 +193,7 @@ class ContainerdDriver:
 
     def _call_ended(self, worker: ContainerdWorker) -> None:
         """With the first call its initialisation is over: from now on it has the CPU its memory gives it."""
-        if worker.cpus:
-            cpus, worker.cpus = worker.cpus, 0
+        if cpus := worker.take_limit():
             self._background.start(self._limit(worker, cpus))
 
     async def _limit(self, worker: ContainerdWorker, cpus: int) -> None:
@@ -221,9 +220,7 @@ class ContainerdDriver:
         async with self._workers.starting(identity.worker_id):
             seen, marks = new_worker(self._box, identity, spec, self._host.cpus)
             name = self._config.identity.worker_name(spec.name, identity.worker_id)
-            cpus = int(marks[CPUS])
-            if cpus == start_cpus(spec.memory_mb, self._host.cpus):
-                cpus = 0
+            cpus = later_cpus(spec.memory_mb, self._host.cpus)
             worker = self._new(seen, name, cpus, spec.timeout_ms, self._snapshotter_of(runtime))
             launch = self._launcher.launch(worker, spec, {**marks, RUNTIME: runtime}, self._host)
             try:
@@ -311,12 +308,11 @@ class ContainerdDriver:
 
     async def find(self, worker_id: str) -> Worker | None:
         """See `port.Driver`."""
-        worker = self._workers.get(worker_id)
-        return worker.view() if worker else None
+        return await self._workers.find(worker_id)
 
     async def list_workers(self) -> tuple[Worker, ...]:
         """See `port.Driver`."""
-        return tuple(worker.view() for worker in self._workers.all())
+        return await self._workers.list_workers()
 
     async def metrics(self, worker_id: str) -> WorkerMetrics:
         """See `port.Driver`."""
@@ -325,16 +321,7 @@ class ContainerdDriver:
             measured = measure(worker_group(self._config.identity, worker.container), worker.pid)
         except OSError as error:
             raise WorkerExitedError(f"worker {worker_id}: {error}") from error
-        worker.rss_peak_bytes = max(worker.rss_peak_bytes, measured.rss_bytes, measured.peak_bytes)
-        return WorkerMetrics(
-            rss_bytes=measured.rss_bytes,
-            rss_peak_bytes=worker.rss_peak_bytes,
-            cpu_seconds=measured.cpu_seconds,
-            uptime_seconds=worker.age_seconds,
-            invocations=worker.calls.invocations,
-            errors=worker.calls.errors,
-            processes=measured.tasks,
-        )
+        return worker.metrics(measured)
 
     async def problems(self) -> tuple[str, ...]:
         """See `port.Driver`."""

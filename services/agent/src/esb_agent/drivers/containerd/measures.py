@@ -3,19 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import frozen
+from esb_agent.drivers.emulator_worker import Measured
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
-
-
-@frozen(kw_only=True)
-class Measured:
-    """Resident memory with what is written to /tmp, its peak as far as it is known, CPU time, tasks."""
-
-    rss_bytes: int
-    peak_bytes: int
-    cpu_seconds: float
-    tasks: int
 
 
 def measure(group: str, pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> Measured:

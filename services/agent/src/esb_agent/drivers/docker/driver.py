@@ -19,7 +19,7 @@ from esb_agent.drivers.docker.removal import erase
 from esb_agent.drivers.docker.settings import DockerConfig
 from esb_agent.drivers.docker.watch import Watch
 from esb_agent.drivers.docker.worker import DockerWorker
-from esb_agent.drivers.emulator_function import CPUS, CREATED, TIMEOUT, WORKER, start_cpus
+from esb_agent.drivers.emulator_function import CPUS, CREATED, TIMEOUT, WORKER, later_cpus
 from esb_agent.drivers.emulator_worker import new_worker
 from esb_agent.drivers.emulator_workers import Workers
 from esb_agent.drivers.log_files import LogFiles, Ship, on_the_loop
@@ -135,8 +135,7 @@ class DockerDriver:
 
     def _call_ended(self, worker: DockerWorker) -> None:
         """With the first call its initialisation is over: from now on it has the CPU its memory gives it."""
-        if worker.cpus:
-            cpus, worker.cpus = worker.cpus, 0
+        if cpus := worker.take_limit():
             self._background.start(self._limit(worker, cpus))
 
     async def _limit(self, worker: DockerWorker, cpus: int) -> None:
@@ -156,9 +155,7 @@ class DockerDriver:
             available = self._engine.about.cpus
             seen, marks = new_worker(self._labels, identity, spec, available)
             name = container.container_name(self._config, identity, spec)
-            cpus = int(marks[CPUS])
-            if cpus == start_cpus(spec.memory_mb, available):
-                cpus = 0
+            cpus = later_cpus(spec.memory_mb, available)
             worker = self._register(seen, name, cpus, spec.timeout_ms)
             return await self._workers.launched(worker, self._launcher.launch(worker, spec, marks))
 
@@ -225,12 +222,11 @@ class DockerDriver:
 
     async def find(self, worker_id: str) -> Worker | None:
         """See `port.Driver`."""
-        worker = self._workers.get(worker_id)
-        return worker.view() if worker else None
+        return await self._workers.find(worker_id)
 
     async def list_workers(self) -> tuple[Worker, ...]:
         """See `port.Driver`."""
-        return tuple(worker.view() for worker in self._workers.all())
+        return await self._workers.list_workers()
 
     async def metrics(self, worker_id: str) -> WorkerMetrics:
         """See `port.Driver`."""
@@ -240,16 +236,7 @@ class DockerDriver:
         except EngineError as error:
             self._workers.living(worker_id)
             raise WorkerExitedError(f"worker {worker_id}: {error}") from error
-        worker.rss_peak_bytes = max(worker.rss_peak_bytes, measured.rss_bytes, measured.peak_bytes)
-        return WorkerMetrics(
-            rss_bytes=measured.rss_bytes,
-            rss_peak_bytes=worker.rss_peak_bytes,
-            cpu_seconds=measured.cpu_seconds,
-            uptime_seconds=worker.age_seconds,
-            invocations=worker.calls.invocations,
-            errors=worker.calls.errors,
-            processes=measured.tasks,
-        )
+        return worker.metrics(measured)
 
     async def problems(self) -> tuple[str, ...]:
         """See `port.Driver`."""

@@ -3,17 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
-
-
-@frozen(kw_only=True)
-class Measured:
-    """Resident memory and its peak (as far as the engine knows it), CPU time, tasks."""
-
-    rss_bytes: int
-    peak_bytes: int
-    cpu_seconds: float
-    tasks: int
+from esb_agent.drivers.emulator_worker import Measured
 
 
 def parse_stats(stats: Mapping[str, Any]) -> Measured:
