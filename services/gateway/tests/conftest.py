@@ -7,10 +7,12 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from attrs import define, field, frozen
 from esb_gateway.app import Deps, Gateway, create_app
 from esb_gateway.async_invoke.event_store import open_store
@@ -19,6 +21,7 @@ from esb_gateway.auth.credentials import AccessKey, ApiKey, Credentials, Jwt, Us
 from esb_gateway.clock import Clock
 from esb_gateway.config import GatewayConfig
 from esb_gateway.deployment import Box
+from esb_gateway.http_server import GatewayProtocol
 from esb_gateway.workers.agent import (
     AgentHealth,
     AgentRefusedError,
@@ -320,6 +323,38 @@ def gateway(tmp_path: Path, agent: FakeAgent, log: FakeLog) -> Callable[..., obj
     return start
 
 
+@asynccontextmanager
+async def serving(app: object, **settings: object) -> AsyncIterator[uvicorn.Server]:
+    """An application served with our protocol, on a free port."""
+    protocol = partial(GatewayProtocol, **settings)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, port=0, lifespan="off", log_config=None))
+    running = asyncio.create_task(server._serve())  # without signal handlers: this is not its process
+    await eventually(lambda: server.started)
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def connected(server: uvicorn.Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", server.servers[0].sockets[0].getsockname()[1])
+
+
+async def sent(server: uvicorn.Server, *pieces: bytes) -> bytes:
+    """All that comes until the connection is closed, for bytes sent piece by piece."""
+    reader, writer = await connected(server)
+    try:
+        async with asyncio.timeout(10):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+            return await reader.read()
+    finally:
+        writer.close()
+
+
 @pytest.fixture
 def box() -> Box:
     return Box()
@@ -337,6 +372,9 @@ def helpers() -> type:
         make_credentials = staticmethod(make_credentials)
         write_config = staticmethod(write_config)
         write_generation = staticmethod(write_generation)
+        serving = staticmethod(serving)
+        connected = staticmethod(connected)
+        sent = staticmethod(sent)
         Agent = FakeAgent
         Log = FakeLog
         Time = FakeTime

@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
-import uvicorn
 from esb_gateway import slow_clients
 from esb_gateway.http_messages import Request, Response
-from esb_gateway.http_server import GatewayProtocol
 
 PATIENCE, KEPT = 0.5, 1.0
 HOST = b" HTTP/1.1\r\nHost: x\r\n"
@@ -38,29 +36,9 @@ async def nothing(_scope, _receive, _send) -> None:
 
 @pytest.fixture
 async def ask(helpers, monkeypatch) -> AsyncIterator[Ask]:
-    """Send bytes, piece by piece, and return all that comes until the gateway closes."""
     monkeypatch.setattr(slow_clients, "KEEP_ALIVE", KEPT)
-    protocol = partial(GatewayProtocol, endpoint=endpoint, client_timeout=PATIENCE)
-    server = uvicorn.Server(uvicorn.Config(nothing, http=protocol, port=0, lifespan="off", log_config=None))
-    running = asyncio.create_task(server._serve())  # without signal handlers: this is not its process
-    await helpers.eventually(lambda: server.started)
-
-    async def ask(*pieces: bytes) -> bytes:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            async with asyncio.timeout(5):
-                for piece in pieces:
-                    writer.write(piece)
-                    await writer.drain()
-                    await asyncio.sleep(0.05)
-                return await reader.read()
-        finally:
-            writer.close()
-
-    yield ask
-    server.should_exit = True
-    await running
+    async with helpers.serving(nothing, endpoint=endpoint, client_timeout=PATIENCE) as server:
+        yield partial(helpers.sent, server)
 
 
 async def test_a_large_body_is_taken_and_dropped_when_its_request_was_refused_at_its_head(ask):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
-import uvicorn
 from esb_gateway.asgi import ClientGoneError, read_body
-from esb_gateway.http_server import GatewayProtocol
 from esb_gateway.slow_clients import HEAD_LIMIT
 
 PATIENCE = 2.0
@@ -34,26 +31,8 @@ async def tell(scope, receive, send) -> None:
 
 @pytest.fixture
 async def ask(helpers) -> AsyncIterator[Ask]:
-    """Send bytes, piece by piece, and return all that comes back."""
-    protocol = partial(GatewayProtocol, client_timeout=PATIENCE)
-    server = uvicorn.Server(uvicorn.Config(tell, http=protocol, port=0, lifespan="off", log_config=None))
-    running = asyncio.create_task(server._serve())  # without signal handlers: this is not its process
-    await helpers.eventually(lambda: server.started)
-
-    async def ask(*pieces: bytes) -> bytes:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            for piece in pieces:
-                writer.write(piece)
-                await asyncio.sleep(0.02)
-            return await asyncio.wait_for(reader.read(), 10)
-        finally:
-            writer.close()
-
-    yield ask
-    server.should_exit = True
-    await running
+    async with helpers.serving(tell, client_timeout=PATIENCE) as server:
+        yield partial(helpers.sent, server)
 
 
 @pytest.mark.parametrize(

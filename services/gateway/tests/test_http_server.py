@@ -2,9 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
 from esb_gateway.asgi import SPELLING
-from esb_gateway.http_server import GatewayProtocol
 
 
 async def app(scope, receive, send) -> None:
@@ -40,21 +38,15 @@ async def app(scope, receive, send) -> None:
 
 @pytest.fixture
 async def ask(helpers) -> AsyncIterator[object]:
-    config = uvicorn.Config(app, http=GatewayProtocol, port=0, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server._serve())  # without signal handlers: this is not its process
-    await helpers.eventually(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with helpers.serving(app) as server:
+        reader, writer = await helpers.connected(server)
 
-    async def request(line: str, *, until: bytes, headers: str = "") -> bytes:
-        writer.write(f"{line} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
-        return await asyncio.wait_for(reader.readuntil(until), 5)
+        async def request(line: str, *, until: bytes, headers: str = "") -> bytes:
+            writer.write(f"{line} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+            return await asyncio.wait_for(reader.readuntil(until), 5)
 
-    yield request
-    writer.close()
-    server.should_exit = True
-    await running
+        yield request
+        writer.close()
 
 
 async def test_a_whole_response_goes_out_with_its_headers(ask):

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
 import pytest
 import uvicorn
 from esb_gateway.asgi import ClientGoneError, read_body
-from esb_gateway.http_server import GatewayProtocol
 from esb_gateway.slow_clients import HEAD_LIMIT
 
 PATIENCE = 0.25
@@ -41,23 +39,16 @@ def app() -> App:
 
 @pytest.fixture
 async def server(app, helpers) -> AsyncIterator[uvicorn.Server]:
-    protocol = partial(GatewayProtocol, client_timeout=PATIENCE)
-    config = uvicorn.Config(app, http=protocol, port=0, lifespan="off", log_config=None)
-    made = uvicorn.Server(config)
-    running = asyncio.create_task(made._serve())  # without signal handlers: this is not its process
-    await helpers.eventually(lambda: made.started)
-    yield made
-    made.should_exit = True
-    await running
+    async with helpers.serving(app, client_timeout=PATIENCE) as server:
+        yield server
 
 
 @pytest.fixture
-async def connect(server) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+async def connect(server, helpers) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
     opened: list[Connection] = []
 
     async def connect() -> Connection:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        opened.append(await asyncio.open_connection("127.0.0.1", port))
+        opened.append(await helpers.connected(server))
         return opened[-1]
 
     yield connect
