@@ -163,12 +163,12 @@ class ContainerdBox:
         """Kill it without containerd."""
         os.kill(self.driver._workers.get(worker.identity.worker_id).pid, signal.SIGKILL)
 
-    def end_shim(self, worker):
-        """Kill what stands between containerd and the worker."""
+    def signal_shim(self, worker, number):
+        """Tell it to what stands between containerd and the worker."""
         words = f"-id\0{self.container(worker)}\0-address\0{self.containerd.address}".encode()
         found = [one for one in Path("/proc").glob("[0-9]*") if words in _command_line(one)]
         assert len(found) == 1, found
-        os.kill(int(found[0].name), signal.SIGKILL)
+        os.kill(int(found[0].name), number)
 
     def spec(self, worker):
         return json.loads(self.ctr("container", "info", self.container(worker)).stdout)["Spec"]

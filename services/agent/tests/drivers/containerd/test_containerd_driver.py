@@ -9,6 +9,7 @@ import signal
 from contextlib import contextmanager
 
 import pytest
+from esb_agent.drivers.containerd.removal import END_SECONDS
 from esb_agent.drivers.containerd.runtimes import GVISOR_SHIM
 from esb_agent.drivers.containerd.settings import FIRECRACKER
 from esb_agent.errors import (
@@ -115,9 +116,19 @@ async def test_a_container_that_somebody_removed_is_seen(box):
 
 async def test_a_shim_that_was_killed_is_the_end_of_its_worker(box):
     worker = await box.worker()
-    box.end_shim(worker)
+    box.signal_shim(worker, signal.SIGKILL)
     await box.reaches(worker, WorkerState.EXITED)
     assert await box.driver.destroy("w1") is True
+    assert box.left() == []
+
+
+async def test_a_worker_whose_shim_has_hung_is_removed_with_it(box):
+    worker, other = await box.worker(), await box.worker()
+    box.signal_shim(worker, signal.SIGSTOP)
+    async with asyncio.timeout(END_SECONDS):
+        assert await box.driver.destroy("w1") is True
+    assert (await box.tell(other, do="look")).status == 200
+    assert await box.driver.destroy("w2") is True
     assert box.left() == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from esb_agent.drivers.containerd import api
-from esb_agent.drivers.containerd.rpc import ContainerdError, Rpc
+from esb_agent.drivers.containerd.rpc import ANSWER_SECONDS, ContainerdError, Rpc
 
 SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
@@ -184,26 +184,27 @@ class Containerd:
         """Let it run."""
         await self.rpc.call("tasks.Start", seconds=START_SECONDS, container_id=container_id)
 
-    async def get_task(self, container_id: str) -> Task:
+    async def get_task(self, container_id: str, seconds: float = ANSWER_SECONDS) -> Task:
         """The container's task. Raises ContainerdError with `not_found`: it has none."""
-        return _task((await self.rpc.call("tasks.Get", container_id=container_id)).process)
+        found = await self.rpc.call("tasks.Get", seconds=seconds, container_id=container_id)
+        return _task(found.process)
 
     async def list_tasks(self) -> list[Task]:
         """Every task of the namespace."""
         return [_task(one) for one in (await self.rpc.call("tasks.List")).tasks]
 
-    async def kill_task(self, container_id: str, number: int) -> None:
+    async def kill_task(self, container_id: str, number: int, seconds: float = ANSWER_SECONDS) -> None:
         """Send a signal to all processes of the container."""
-        await self.rpc.call("tasks.Kill", container_id=container_id, signal=number, all=True)
+        await self.rpc.call("tasks.Kill", seconds=seconds, container_id=container_id, signal=number, all=True)
 
     async def wait_task(self, container_id: str, seconds: float) -> int:
         """Wait until its first process has ended. Returns its exit status."""
         answer = await self.rpc.call("tasks.Wait", seconds=seconds, container_id=container_id)
         return int(answer.exit_status)
 
-    async def delete_task(self, container_id: str) -> int:
+    async def delete_task(self, container_id: str, seconds: float = ANSWER_SECONDS) -> int:
         """Clear away a task that has ended, with its shim. Returns its exit status."""
-        answer = await self.rpc.call("tasks.Delete", seconds=START_SECONDS, container_id=container_id)
+        answer = await self.rpc.call("tasks.Delete", seconds=seconds, container_id=container_id)
         return int(answer.exit_status)
 
     async def pause_task(self, container_id: str) -> None:

@@ -14,9 +14,7 @@ from esb_agent.errors import DriverError
 ANSWER_SECONDS = 30.0
 # Messages hold pieces of blobs, and lists of all that a namespace has.
 MAX_BYTES = 64 * 1024 * 1024
-_UNREACHED = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-)
+_UNREACHED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
 class ContainerdError(DriverError):
@@ -44,6 +42,10 @@ class ContainerdError(DriverError):
 
 class ContainerdUnreachedError(DriverError):
     """Nobody answers there, or not in time."""
+
+
+class ContainerdSilentError(ContainerdUnreachedError):
+    """Somebody may be there, but does not answer in time."""
 
 
 @cache
@@ -132,6 +134,8 @@ class Rpc:
 
     def _translate(self, error: grpc.aio.AioRpcError) -> DriverError:
         code, words = error.code(), error.details() or "no reason given"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ContainerdSilentError(f"containerd at {self.address} does not answer in time: {words}")
         if code in _UNREACHED:
             return ContainerdUnreachedError(f"containerd at {self.address} does not answer: {words}")
         return ContainerdError(code, words)
