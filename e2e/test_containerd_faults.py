@@ -175,7 +175,7 @@ def test_after_a_power_cut_the_last_functions_serve_without_a_registry(
         box = shop.box
         generation = box.apply({"step-0": "step-1"})
         box.until(lambda: box.health().get("generation") == generation, "the second generation is served")
-        box.until(lambda: box.health()["images"] == {"there": 4, "missing": []}, "all images are there")
+        box.until(lambda: box.health().get("images") == {"there": 4, "missing": []}, "all images are there")
         with lambda_client(box) as client:
             for number in range(30):
                 payload = json.dumps({"number": number})

@@ -129,7 +129,9 @@ def box(
         lambda_client(real) as client,
     ):
         box = Box(real, client)
-        real.until(lambda: real.health().get("images", {}).get("missing") == [], "all images are there", 90)
+        real.until(
+            lambda: real.health().get("images") == {"there": 5, "missing": []}, "all images are there", 90
+        )
         yield box
 
 

@@ -193,7 +193,7 @@ class Containerd:
         """Every task of the namespace."""
         return [_task(one) for one in (await self.rpc.call("tasks.List")).tasks]
 
-    async def kill_task(self, container_id: str, number: int, seconds: float = ANSWER_SECONDS) -> None:
+    async def kill_task(self, container_id: str, number: int, seconds: float) -> None:
         """Send a signal to all processes of the container."""
         await self.rpc.call("tasks.Kill", seconds=seconds, container_id=container_id, signal=number, all=True)
 
@@ -202,7 +202,7 @@ class Containerd:
         answer = await self.rpc.call("tasks.Wait", seconds=seconds, container_id=container_id)
         return int(answer.exit_status)
 
-    async def delete_task(self, container_id: str, seconds: float = ANSWER_SECONDS) -> int:
+    async def delete_task(self, container_id: str, seconds: float) -> int:
         """Clear away a task that has ended, with its shim. Returns its exit status."""
         answer = await self.rpc.call("tasks.Delete", seconds=seconds, container_id=container_id)
         return int(answer.exit_status)
