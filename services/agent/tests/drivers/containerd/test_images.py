@@ -2,14 +2,19 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 import secrets
 import socket
+import time
 
 import pytest
+from esb_agent.drivers.containerd import api
 from esb_agent.drivers.containerd.client import Containerd
+from esb_agent.drivers.containerd.content import COMMIT, WRITE
 from esb_agent.drivers.containerd.image_settings import ImageSettings
 from esb_agent.drivers.containerd.images import Images
+from esb_agent.drivers.containerd.rpc import ContainerdError
 from esb_agent.drivers.docker.settings import PullPolicy
 from esb_agent.errors import BadRequestError, DriverError, ImageBrokenError, ImageNotFoundError
 
@@ -48,6 +53,31 @@ async def collected(real_containerd, gone):
             return
         await asyncio.sleep(0.05)
     raise AssertionError(real_containerd.ctr("content", "ls").stdout)
+
+
+async def test_a_refusal_amid_the_sending_is_told_with_its_reason(client):
+    data = secrets.token_bytes(16)
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    names = {"ref": f"esb-test-{digest}", "total": len(data), "expected": digest}
+
+    async def pieces(slowly):
+        make = api.message("containerd.services.content.v1.WriteContentRequest")
+        for offset in range(len(data)):
+            yield make(action=WRITE, offset=offset, data=data[offset : offset + 1], **names)
+            if slowly:
+                # Blocking: the refusal of this one is there before the next one is sent.
+                time.sleep(0.02)  # noqa: ASYNC251
+        yield make(action=COMMIT, offset=len(data), **names)
+
+    await client.create_lease("esb-test-refused", 60)
+    try:
+        done = await client.rpc.exchange("content.Write", pieces(False), lease="esb-test-refused")
+        assert done.action == COMMIT
+        with pytest.raises(ContainerdError) as caught:
+            await client.rpc.exchange("content.Write", pieces(True), lease="esb-test-refused")
+        assert caught.value.exists
+    finally:
+        await client.delete_lease("esb-test-refused")
 
 
 @pytest.mark.parametrize("gzipped", [True, False])

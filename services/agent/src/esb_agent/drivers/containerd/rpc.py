@@ -116,17 +116,31 @@ class Rpc:
     async def exchange(
         self, name: str, requests: AsyncIterator[Any], /, *, lease: str = "", seconds: float | None = None
     ) -> Any:
-        """Send many, and return the last answer, None when there is none."""
-        call = self._callable(name, "stream_stream")(requests, metadata=self._with(lease), timeout=seconds)
+        """Send many, each once the one before is answered; return the last answer, None when there is none.
+
+        A refusal that came while the next one is sent would break the sending, and its reason would be lost.
+        """
+        answered = asyncio.Semaphore(0)
+
+        async def paced() -> AsyncIterator[Any]:
+            async for request in requests:
+                yield request
+                await answered.acquire()
+
+        call = self._callable(name, "stream_stream")(paced(), metadata=self._with(lease), timeout=seconds)
         last = None
         try:
             async for answer in call:
                 last = answer
+                answered.release()
         except grpc.aio.AioRpcError as error:
             raise self._translate(error) from None
         except asyncio.CancelledError:
             call.cancel()
             raise
+        finally:
+            # Or what sends would wait for ever.
+            answered.release()
         return last
 
     def _with(self, lease: str) -> tuple[tuple[str, str], ...]:
